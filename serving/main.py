@@ -170,7 +170,7 @@ def _mlflow_ui(tracking_uri: str) -> str:
 
 
 def _has_key(accounts: Accounts) -> bool:
-    return settings().api_key is not None or any(key.revoked is None for key in accounts.api_keys())
+    return settings().api_key is not None or any(key.revoked is None for key in accounts.keys.descriptions())
 
 
 def _hosts(configuration: Settings) -> list[str]:
@@ -206,7 +206,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _welcome(accounts: Accounts, host: str, port: int) -> str:
-    text = "" if _has_key(accounts) else _key_text(accounts.add_key("first"), host, port)
+    text = "" if _has_key(accounts) else _key_text(accounts.keys.add("first"), host, port)
     if all(user.disabled for user in accounts.users()):
         text += "No user can sign in yet. Add one:\n\n    taxokine users add NAME\n\n"
     return text

@@ -132,10 +132,10 @@ async def _check_key(request: Request, accounts: Accounts) -> None:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key:
         raise NotAuthorised("an API key is required; send the header 'Authorization: Bearer <key>'")
-    name = accounts.accept_key_from_memory(key.strip())
+    name = accounts.keys.accept_from_memory(key.strip())
     if name is None:
         # The database may take its time; other requests must not wait for it.
-        name = await to_thread.run_sync(accounts.accept_key, key.strip())
+        name = await to_thread.run_sync(accounts.keys.accept, key.strip())
     if name is None:
         raise NotAuthorised("this API key is not valid; 'taxokine keys add NAME' makes one that is")
     request.state.asker = f"key {name}"

@@ -115,7 +115,7 @@ def keys_add(name: str) -> None:
     """Make an API key called NAME, and print it, the only time it is seen."""
     from serving.accounts import open_accounts
 
-    click.echo(open_accounts().add_key(name))
+    click.echo(open_accounts().keys.add(name))
     click.echo("shown only now; the database holds its hash", err=True)
 
 
@@ -144,7 +144,7 @@ def keys_list() -> None:
     """List the API keys: name, last four characters, since when, and whether revoked."""
     from serving.accounts import open_accounts
 
-    for key in open_accounts().api_keys():
+    for key in open_accounts().keys.descriptions():
         revoked = f"   revoked {key.revoked:%Y-%m-%d}" if key.revoked else ""
         click.echo(f"{key.name:<22}{'…' + (key.last_four or '????'):<8}{key.created:%Y-%m-%d}{revoked}")
 
@@ -155,5 +155,5 @@ def keys_revoke(name: str) -> None:
     """Let the API key called NAME open nothing any more."""
     from serving.accounts import open_accounts
 
-    open_accounts().revoke_key(name)
+    open_accounts().keys.revoke(name)
     click.echo(f"{name} is revoked; running servers refuse it within 5 seconds")

@@ -45,7 +45,7 @@ def open_access(server: str, mlflow: str, folder: Path) -> Access:
     """Let a new user and a new key in, the user as a researcher, who sees patients and models."""
     accounts, password = open_accounts(), secrets.token_urlsafe(12)
     accounts.add_user(USER, "researcher", password)
-    access = Access(server, mlflow, folder, USER, password, accounts.add_key(USER))
+    access = Access(server, mlflow, folder, USER, password, accounts.keys.add(USER))
     descriptor = os.open(folder / KEY_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as key_file:
         key_file.write(access.key + "\n")

@@ -133,7 +133,7 @@ def running(app: FastAPI) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def key_and_accounts(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Accounts]:
     accounts = Accounts(open_database(f"sqlite:///{tmp_path_factory.mktemp('home')}/taxokine.db"))
-    return accounts.add_key("tests"), accounts
+    return accounts.keys.add("tests"), accounts
 
 
 @pytest.fixture(scope="session")

@@ -150,17 +150,18 @@ def test_no_secret_is_stored_or_logged(uri: str, caplog: pytest.LogCaptureFixtur
     engine = open_database(uri)
     accounts = Accounts(engine, hasher=Quick())
     accounts.add_user("anna", "clinician", WORDS)
-    token, key = signed_in(accounts), accounts.add_key("ward-3")
+    token, key = signed_in(accounts), accounts.keys.add("ward-3")
     accounts.sign_in("a password typed for a name", WORDS)
     visitor = opened(accounts, token)
-    assert accounts.accept_key(key)
+    assert accounts.keys.accept(key)
     text = database_text(engine)
     for secret in (token, key):
         assert repr(hashlib.sha256(secret.encode()).digest()) in text
         assert len(secret) == 43
     assert "$argon2id$" in text
     assert "INSERT INTO sessions" in caplog.text
-    output = f"{text} {caplog.text} {accounts.users()} {accounts.api_keys()} {visitor} {vars(accounts)}"
+    held = f"{accounts.users()} {accounts.keys.descriptions()} {visitor} {vars(accounts)} {vars(accounts.keys)}"
+    output = f"{text} {caplog.text} {held}"
     for secret in (token, key, WORDS, visitor.csrf, "typed for a name"):
         assert secret not in output
     assert "argon2" not in repr(accounts.users())
@@ -358,65 +359,65 @@ def test_a_hash_of_another_cost_is_computed_anew_at_sign_in(accounts: Accounts, 
 
 
 def test_keys_are_valid_until_they_are_revoked(accounts: Accounts, clock: Clock) -> None:
-    ward_3, ward_4 = accounts.add_key("ward-3"), accounts.add_key("ward-4")
-    assert accounts.accept_key(ward_3)
-    assert accounts.accept_key(ward_4)
+    ward_3, ward_4 = accounts.keys.add("ward-3"), accounts.keys.add("ward-4")
+    assert accounts.keys.accept(ward_3)
+    assert accounts.keys.accept(ward_4)
     for wrong in ("", ward_3[:-1], ward_3 + "a", ward_3.swapcase()):
-        assert not accounts.accept_key(wrong)
-    accounts.revoke_key("ward-3")
-    assert not accounts.accept_key(ward_3)
-    assert accounts.accept_key(ward_4)
-    keys = accounts.api_keys()
+        assert not accounts.keys.accept(wrong)
+    accounts.keys.revoke("ward-3")
+    assert not accounts.keys.accept(ward_3)
+    assert accounts.keys.accept(ward_4)
+    keys = accounts.keys.descriptions()
     assert [(key.name, key.last_four) for key in keys] == [("ward-3", ward_3[-4:]), ("ward-4", ward_4[-4:])]
     assert [key.revoked for key in keys] == [clock.time, None]
 
 
 def test_the_name_of_a_revoked_key_can_be_used_again(accounts: Accounts) -> None:
-    ward_3 = accounts.add_key("ward-3")
+    ward_3 = accounts.keys.add("ward-3")
     with pytest.raises(InputError, match="the key 'ward-3' exists already; choose another name, or revoke it"):
-        accounts.add_key("ward-3")
-    accounts.revoke_key("ward-3")
+        accounts.keys.add("ward-3")
+    accounts.keys.revoke("ward-3")
     with pytest.raises(InputError, match="no valid key 'ward-3'; 'taxokine keys list'"):
-        accounts.revoke_key("ward-3")
-    ward_4 = accounts.add_key("ward-3")
-    assert accounts.accept_key(ward_4)
-    assert not accounts.accept_key(ward_3)
+        accounts.keys.revoke("ward-3")
+    ward_4 = accounts.keys.add("ward-3")
+    assert accounts.keys.accept(ward_4)
+    assert not accounts.keys.accept(ward_3)
     with pytest.raises(InputError, match="is not valid"):
-        accounts.add_key("ward 3")
+        accounts.keys.add("ward 3")
 
 
 def test_a_key_revoked_elsewhere_expires_within_seconds(accounts: Accounts, engine: Engine, clock: Clock) -> None:
     server = Accounts(engine, now=clock)
-    key = accounts.add_key("ward-3")
+    key = accounts.keys.add("ward-3")
     with queries(engine) as statements:
-        assert all(server.accept_key(key) for _ in range(100))
-        assert not any(server.accept_key("wrong") for _ in range(100))
+        assert all(server.keys.accept(key) for _ in range(100))
+        assert not any(server.keys.accept("wrong") for _ in range(100))
     assert sum(statement.startswith("SELECT") for statement in statements) == 1
-    accounts.revoke_key("ward-3")
-    later = accounts.add_key("ward-4")
+    accounts.keys.revoke("ward-3")
+    later = accounts.keys.add("ward-4")
     clock.time += KEY_CACHE - timedelta(microseconds=1)
-    assert server.accept_key(key)
-    assert not server.accept_key(later)
+    assert server.keys.accept(key)
+    assert not server.keys.accept(later)
     clock.time += timedelta(microseconds=1)
-    assert not server.accept_key(key)
-    assert server.accept_key(later)
-    accounts.revoke_key("ward-4")
+    assert not server.keys.accept(key)
+    assert server.keys.accept(later)
+    accounts.keys.revoke("ward-4")
     # A clock that is set back by an hour must not keep the key valid for an hour.
     clock.time -= timedelta(hours=1)
-    assert not server.accept_key(later)
+    assert not server.keys.accept(later)
 
 
 def test_the_key_of_the_environment_replaces_those_of_the_database(accounts: Accounts, engine: Engine) -> None:
-    key = accounts.add_key("ward-3")
+    key = accounts.keys.add("ward-3")
     only = Accounts(engine, "from-the-environment")
-    assert only.accept_key("from-the-environment")
-    assert not only.accept_key(key)
-    assert not accounts.accept_key("from-the-environment")
+    assert only.keys.accept("from-the-environment")
+    assert not only.keys.accept(key)
+    assert not accounts.keys.accept("from-the-environment")
 
 
 def test_without_keys_no_key_is_valid(accounts: Accounts) -> None:
-    assert accounts.api_keys() == []
-    assert not accounts.accept_key("")
+    assert accounts.keys.descriptions() == []
+    assert not accounts.keys.accept("")
 
 
 def test_the_keys_of_an_older_version_are_imported_once(accounts: Accounts, tmp_path: Path) -> None:
@@ -424,16 +425,16 @@ def test_the_keys_of_an_older_version_are_imported_once(accounts: Accounts, tmp_
     digests = [hashlib.sha256(key.encode()).hexdigest() for key in ("one", "two", "one")]
     for _ in range(2):
         file.write_text(json.dumps({"sha256": digests}))
-        accounts.adopt_keys(file)
+        accounts.keys.adopt(file)
         assert not file.exists()
-        assert accounts.accept_key("one")
-        assert accounts.accept_key("two")
-        assert [key.name for key in accounts.api_keys()] == [f"earlier-{digest[:8]}" for digest in digests[:2]]
-    assert accounts.api_keys()[0].last_four is None
-    accounts.revoke_key(f"earlier-{digests[0][:8]}")
-    assert not accounts.accept_key("one")
-    accounts.adopt_keys(file)
-    assert len(accounts.api_keys()) == 2
+        assert accounts.keys.accept("one")
+        assert accounts.keys.accept("two")
+        assert [key.name for key in accounts.keys.descriptions()] == [f"earlier-{digest[:8]}" for digest in digests[:2]]
+    assert accounts.keys.descriptions()[0].last_four is None
+    accounts.keys.revoke(f"earlier-{digests[0][:8]}")
+    assert not accounts.keys.accept("one")
+    accounts.keys.adopt(file)
+    assert len(accounts.keys.descriptions()) == 2
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"sha256": ["abc"]}', '{"sha256": [7]}', '{"sha256": ["abcd"]}', "{}"])
@@ -442,9 +443,9 @@ def test_the_error_of_a_damaged_key_file_does_not_quote_it(tmp_path: Path, conte
     file.write_text(content)
     accounts = Accounts(open_database(f"sqlite:///{tmp_path}/taxokine.db"))
     with pytest.raises(InputError, match="is damaged; delete it, and make a key"):
-        accounts.adopt_keys(file)
+        accounts.keys.adopt(file)
     assert file.read_text() == content
-    assert accounts.api_keys() == []
+    assert accounts.keys.descriptions() == []
 
 
 def test_the_settings_name_the_database_without_printing_it(
@@ -459,7 +460,7 @@ def test_the_settings_name_the_database_without_printing_it(
     settings.cache_clear()
     try:
         open_accounts()
-        assert Accounts(open_database(uri)).accept_key("one")
+        assert Accounts(open_database(uri)).keys.accept("one")
         assert list(home.glob("*.json")) == []
         assert uri not in repr(settings())
     finally:

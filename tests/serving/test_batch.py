@@ -313,7 +313,7 @@ def test_every_row_is_an_entry_of_its_patient_in_the_record(
 ) -> None:
     engine = open_database(f"sqlite:///{tmp_path}/a.db")
     accounts, store = Accounts(engine), RecordStore(engine, RecordKey(b"k" * 32), "inputs")
-    headers = {"Authorization": f"Bearer {accounts.add_key('ward-3')}"}
+    headers = {"Authorization": f"Bearer {accounts.keys.add('ward-3')}"}
     with (
         running(create_app(models, accounts, recorder=Recorder(store))) as address,
         httpx.Client(base_url=address, headers=headers) as http,

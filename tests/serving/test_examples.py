@@ -51,7 +51,7 @@ def server(
         cds_hooks=CdsHooks(clients, TokenVerifier(clients, BASE, engine), BASE, engine),
     )
     with running(app) as address:
-        yield address, accounts.add_key("examples")
+        yield address, accounts.keys.add("examples")
 
 
 def examples_of(operation: Json, document: Json) -> Iterator[tuple[str, Any]]:

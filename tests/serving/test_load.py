@@ -100,7 +100,7 @@ def test_a_locked_database_is_reported_and_comes_back(
 ) -> None:
     monkeypatch.setattr(database, "_WAIT_SECONDS", 2)
     accounts = Accounts(open_database(uri))
-    key = accounts.add_key("tests")
+    key = accounts.keys.add("tests")
     with running(create_app(models, accounts)) as address, httpx.Client(base_url=address) as http:
         headers = {"Authorization": f"Bearer {key}"}
         accounts._engine.dispose()
@@ -122,10 +122,10 @@ def test_a_locked_database_is_reported_and_comes_back(
 
 def test_on_sqlite_a_writer_keeps_no_reader_waiting(tmp_path: Path) -> None:
     accounts = Accounts(open_database(f"sqlite:///{tmp_path}/taxokine.db"))
-    key = accounts.add_key("tests")
+    key = accounts.keys.add("tests")
     with sqlite3.connect(tmp_path / "taxokine.db", isolation_level=None) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        assert accounts.accept_key(key)
+        assert accounts.keys.accept(key)
         assert accounts.users() == []
 
 

@@ -80,7 +80,7 @@ def server(models: dict[str, list[ServedModel]], tmp_path_factory: pytest.TempPa
     with registered(models, home, TAXOKINE_SERVER_URL=BASE, **environment), reserved_port(0) as (port, release):
         accounts = Accounts(open_database(settings().database))
         accounts.add_user("nora", "researcher", PASSWORD)
-        key, log = accounts.add_key("ward"), home / "server.log"
+        key, log = accounts.keys.add("ward"), home / "server.log"
         release()
         command = [sys.executable, "-c", CRASHING_SERVER, str(port)]
         with background_process("server", command, log, {"PYTHONPATH": os.pathsep.join(sys.path)}) as wait_until_ready:

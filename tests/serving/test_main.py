@@ -41,7 +41,7 @@ def test_importing_the_server_imports_no_mlflow(tmp_path: Path) -> None:
 def test_the_welcome_prints_a_valid_key_and_how_to_add_a_user(tmp_path: Path) -> None:
     accounts = Accounts(open_database(f"sqlite:///{tmp_path}/taxokine.db"))
     text = _welcome(accounts, "127.0.0.1", 8123)
-    assert accounts.accept_key(text.split("\n")[2].strip())
+    assert accounts.keys.accept(text.split("\n")[2].strip())
     assert "http://127.0.0.1:8123/v1/predictions" in text
     assert "taxokine users add NAME" in text
     # The key is printed once, the way to add a user until there is one.

@@ -180,7 +180,7 @@ def reporting(models: Mapping[str, list[ServedModel]], tmp_path: Path) -> Iterat
     engine = open_database(f"sqlite:///{tmp_path}/a.db")
     accounts = Accounts(engine)
     accounts.add_user("anna", "researcher", PASSWORD)
-    headers = {"Authorization": f"Bearer {accounts.add_key('ward-3')}"}
+    headers = {"Authorization": f"Bearer {accounts.keys.add('ward-3')}"}
     app = create_app(models, accounts, recorder=Recorder(RecordStore(engine, KEY)))
     with running(app) as address, httpx.Client(base_url=address, headers=headers) as http:
         yield http

@@ -65,7 +65,7 @@ def narrow(models: dict[str, list[ServedModel]], tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(database, "_WAIT_SECONDS", 120)
     engine = database.open_database(f"sqlite:///{tmp_path}/taxokine.db")
     accounts = Accounts(engine)
-    key = accounts.add_key("tests")
+    key = accounts.keys.add("tests")
     app = create_app(models, accounts, recorder=Recorder(RecordStore(engine, RecordKey(b"k" * 32))))
     with running(app) as url:
         yield Narrow(url, key, app.state.waiting_room, tmp_path / "taxokine.db")

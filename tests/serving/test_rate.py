@@ -88,7 +88,7 @@ def limited(models: dict[str, list[ServedModel]], tmp_path: Path) -> Iterator[tu
 
 def test_a_key_has_its_limit_and_no_other_key_feels_it(limited: tuple[str, Accounts]) -> None:
     address, accounts = limited
-    keys = [{"Authorization": f"Bearer {accounts.add_key(name)}"} for name in ("ward-3", "ward-4")]
+    keys = [{"Authorization": f"Bearer {accounts.keys.add(name)}"} for name in ("ward-3", "ward-4")]
     with httpx.Client(base_url=address) as http:
         assert [http.get("/v1/models", headers=keys[0]).status_code for _ in range(4)] == [200, 200, 200, 429]
         refusal = http.get("/v1/models", headers=keys[0])

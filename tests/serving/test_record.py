@@ -342,7 +342,7 @@ def recording(
 ) -> Iterator[tuple[httpx.Client, RecordStore]]:
     engine = open_database(uri)
     accounts, record = Accounts(engine), store(engine)
-    headers = {"Authorization": f"Bearer {accounts.add_key('ward-3')}"}
+    headers = {"Authorization": f"Bearer {accounts.keys.add('ward-3')}"}
     with (
         running(create_app(models, accounts, recorder=Recorder(record))) as address,
         httpx.Client(base_url=address, headers=headers) as http,

@@ -94,8 +94,8 @@ def whole_site(models: Mapping[str, list[ServedModel]], folder: Path) -> Iterato
     accounts = Accounts(engine, hasher=PasswordHasher(time_cost=1, memory_cost=64))
     for role in ("clinician", "researcher"):
         accounts.add_user(role, role, PASSWORD)
-    key, revoked_key = accounts.add_key("ward"), accounts.add_key("revoked")
-    accounts.revoke_key("revoked")
+    key, revoked_key = accounts.keys.add("ward"), accounts.keys.add("revoked")
+    accounts.keys.revoke("revoked")
     clients = read_clients(write_clients(folder))
     app = create_app(
         models,

@@ -81,12 +81,12 @@ def test_keys_are_made_listed_and_revoked() -> None:
     result = CliRunner().invoke(main, ["keys", "add", "ward-3"])
     key = result.stdout.strip()
     assert "shown only now" in result.stderr
-    assert open_accounts().accept_key(key)
+    assert open_accounts().keys.accept(key)
     listed = run("keys", "list")
     assert listed.split()[:2] == ["ward-3", f"…{key[-4:]}"]
     assert key not in listed
     run("keys", "revoke", "ward-3")
-    assert not open_accounts().accept_key(key)
+    assert not open_accounts().keys.accept(key)
     assert "revoked 2" in run("keys", "list")
 
 

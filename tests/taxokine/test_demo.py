@@ -223,7 +223,7 @@ def test_page_api_batch_card_and_fhir_state_one_probability_of_each_model(
     request = simulated_candidate(manifest).request
     accounts, store = Accounts(engine), RecordStore(engine, RecordKey(b"k" * 32), "inputs")
     accounts.add_user("ada", "clinician", "a long enough password")
-    key, clients = {"Authorization": f"Bearer {accounts.add_key('ward')}"}, read_clients(write_clients(tmp_path))
+    key, clients = {"Authorization": f"Bearer {accounts.keys.add('ward')}"}, read_clients(write_clients(tmp_path))
     hooks = CdsHooks(clients, TokenVerifier(clients, BASE, engine), BASE, engine)
     patient, *resources = patient_resources(request)
     bundle = {"resourceType": "Bundle", "type": "collection"}

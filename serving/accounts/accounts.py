@@ -1,19 +1,14 @@
-"""Users and their sessions for the pages, keys for the API; the database holds only hashes of secrets."""
+"""Users and their sessions for the pages; the database holds only hashes of secrets."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import json
-import re
 import secrets
 import threading
-import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Literal, get_args
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
@@ -21,12 +16,10 @@ from sqlalchemy import Connection, Engine, delete, exc, insert, select, update
 
 from features.errors import InputError
 from features.settings import settings
-from serving.database import api_keys, attempts, exclusive, identities, open_database, read_only, sessions, users
+from serving.accounts.credentials import Role, nfkc, secret_digest, user_name, valid_name, valid_password, valid_role
+from serving.accounts.keys import ApiKeys
+from serving.database import attempts, exclusive, identities, open_database, read_only, sessions, users
 from serving.errors import NotPermitted, TooManyAttempts
-
-Role = Literal["clinician", "researcher"]
-ROLES: tuple[Role, ...] = get_args(Role)
-"""The roles; each opens the pages of those before it, and more."""
 
 LONGEST_SESSION = timedelta(hours=8)
 """How long a session lasts at most."""
@@ -38,12 +31,8 @@ MAX_FAILURES = 5
 """Failed attempts under one name from one address within `FAILURE_WINDOW`, after which further ones are refused."""
 MAX_FAILURES_EVERYWHERE = 50
 """Failed attempts under one name from all addresses together, after which it is refused from everywhere."""
-KEY_CACHE = timedelta(seconds=5)
-"""How long the hashes of the keys stay in memory: how long a key still works after another process revokes it."""
-MIN_PASSWORD_LENGTH = 12
 
 _UPDATE_LAST_REQUEST = timedelta(minutes=1)
-_NAME = re.compile(r"[\w.@+-]{1,64}")
 # Each computation of a hash takes 64 MiB.
 _HASH_SLOTS = threading.BoundedSemaphore(4)
 
@@ -87,27 +76,8 @@ class Visitor:
     expires: datetime
 
 
-@dataclass(frozen=True)
-class Key:
-    """Description of an API key, without the key.
-
-    Attributes
-    ----------
-    name : str
-    last_four : str or None
-        Last four characters of the key; None for keys of versions that did not store them.
-    created : datetime
-    revoked : datetime or None
-    """
-
-    name: str
-    last_four: str | None
-    created: datetime
-    revoked: datetime | None
-
-
 class Accounts:
-    """Users, sessions and API keys in a database.
+    """Users and their sessions in a database, and its API keys.
 
     Threads may share an object; processes may share the database.
 
@@ -116,12 +86,16 @@ class Accounts:
     engine : Engine
         As `serving.database.open_database` returns it.
     only_key : str, optional
-        The one API key to accept, instead of those in the database.
+        As for `ApiKeys`.
     hasher : PasswordHasher, optional
         Hasher of passwords; by default of RFC 9106's low-memory profile. When a user signs in whose hash has another
         cost, the hash is computed anew.
     now : callable, optional
         Returns the current time, in UTC.
+
+    Attributes
+    ----------
+    keys : ApiKeys
     """
 
     def __init__(
@@ -131,11 +105,10 @@ class Accounts:
         hasher: PasswordHasher | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self.keys = ApiKeys(engine, only_key, now)
         self._engine = engine
-        self._only_key = None if only_key is None else {_digest(only_key): "TAXOKINE_API_KEY"}
         self._hasher = hasher or PasswordHasher()
         self._now = now
-        self._cached_keys: tuple[datetime, Mapping[bytes, str]] | None = None
 
     def sign_in(self, name: str, password: str, address: str = "") -> str | None:
         """Start a session and return its token, which is not stored; return None if name or password is wrong.
@@ -154,11 +127,11 @@ class Accounts:
             `MAX_FAILURES` attempts under this name from this address, or `MAX_FAILURES_EVERYWHERE` from all, failed
             within `FAILURE_WINDOW`, whether or not there is such a user.
         """
-        name, now = _user_name(name), self._now()
-        digest_here = _digest(f"{name}\0{address}")
+        name, now = user_name(name), self._now()
+        digest_here = secret_digest(f"{name}\0{address}")
         self._count_attempt(digest_here, MAX_FAILURES, now)
         # Second: what is refused here must not count towards refusing the user elsewhere.
-        attempt_id = self._count_attempt(_digest(name), MAX_FAILURES_EVERYWHERE, now)
+        attempt_id = self._count_attempt(secret_digest(name), MAX_FAILURES_EVERYWHERE, now)
         # Whoever came from the identity provider has no password here.
         active = (users.c.name == name) & users.c.disabled.is_(None) & (users.c.password != "")
         with read_only(self._engine) as connection:
@@ -191,7 +164,7 @@ class Accounts:
         NotPermitted
             The user was removed here, the name is not valid, or it is that of another user.
         """
-        digest, now = _digest(f"{issuer}\n{subject}"), self._now()
+        digest, now = secret_digest(f"{issuer}\n{subject}"), self._now()
         with exclusive(self._engine) as connection:
             user = connection.execute(
                 select(users.c.id, users.c.role, users.c.disabled)
@@ -215,7 +188,7 @@ class Accounts:
 
     def visitor(self, token: str) -> Visitor | None:
         """Return the user whose session has this token, or None if there is no such session or it has ended."""
-        now, has_token = self._now(), sessions.c.digest == _digest(token)
+        now, has_token = self._now(), sessions.c.digest == secret_digest(token)
         active = (sessions.c.expires > now) & (sessions.c.seen > now - LONGEST_IDLE)
         with read_only(self._engine) as connection:
             session = connection.execute(
@@ -236,7 +209,7 @@ class Accounts:
     def sign_out(self, token: str) -> None:
         """End a session."""
         with self._engine.begin() as connection:
-            connection.execute(delete(sessions).where(sessions.c.digest == _digest(token)))
+            connection.execute(delete(sessions).where(sessions.c.digest == secret_digest(token)))
 
     def add_user(self, name: str, role: Role, password: str) -> None:
         """Add a user, or restore one who was removed, with this role and password.
@@ -254,10 +227,10 @@ class Accounts:
         InputError
             The name, role or password is not valid, or there is a user of this name.
         """
-        name = _valid_name(_user_name(name))
+        name = valid_name(user_name(name))
         values = {
-            "role": _valid_role(role),
-            "password": self._hash(_valid_password(password, name)),
+            "role": valid_role(role),
+            "password": self._hash(valid_password(password, name)),
             "created": self._now(),
         }
         removed = (users.c.name == name) & users.c.disabled.is_not(None)
@@ -278,7 +251,7 @@ class Accounts:
         InputError
             There is no such user, or the password is not valid.
         """
-        self._change(name, password=self._hash(_valid_password(password, _user_name(name))))
+        self._change(name, password=self._hash(valid_password(password, user_name(name))))
 
     def set_role(self, name: str, role: Role) -> None:
         """Change a user's role, and end the user's sessions.
@@ -288,7 +261,7 @@ class Accounts:
         InputError
             There is no such user or role.
         """
-        self._change(name, role=_valid_role(role))
+        self._change(name, role=valid_role(role))
 
     def remove_user(self, name: str) -> None:
         """Remove a user and end the user's sessions; `users` still lists the name, as removed.
@@ -306,91 +279,9 @@ class Accounts:
         with read_only(self._engine) as connection:
             return [User(*row) for row in connection.execute(query)]
 
-    def accept_key(self, key: str) -> str | None:
-        """Return the name of an API key, or None if the key is not valid.
-
-        The hashes of the valid keys are read from the database at most every `KEY_CACHE`; a key that another process
-        makes or revokes may be noticed that much later.
-        """
-        # A key has 256 random bits, so a fast hash protects it; slow hashes are for passwords. How long a look-up in a
-        # mapping takes reveals nothing: no client can choose a key by the first bits of its hash.
-        return (self._only_key or self._valid_keys()).get(_digest(key))
-
-    def accept_key_from_memory(self, key: str) -> str | None:
-        """Return the name of an API key; None where it is not valid, or where the database would have to be asked."""
-        return (self._only_key or self._recent_keys() or {}).get(_digest(key))
-
-    def add_key(self, name: str) -> str:
-        """Add an API key and return it; the key itself is not stored.
-
-        Parameters
-        ----------
-        name : str
-            Up to 64 letters, digits and `.`, `@`, `+`, `-`, `_`.
-
-        Raises
-        ------
-        InputError
-            The name is not valid, or a valid key has it.
-        """
-        key = secrets.token_urlsafe(32)
-        values = {
-            "name": _valid_name(name),
-            "digest": _digest(key),
-            "last_four": key[-4:],
-            "made": self._now(),
-        }
-        try:
-            with self._engine.begin() as connection:
-                connection.execute(insert(api_keys).values(values))
-        except exc.IntegrityError:
-            raise InputError(f"the key {name!r} exists already; choose another name, or revoke it first") from None
-        self._cached_keys = None
-        return key
-
-    def api_keys(self) -> list[Key]:
-        """Return the description of all API keys, oldest first, revoked ones included."""
-        query = select(api_keys.c.name, api_keys.c.last_four, api_keys.c.made, api_keys.c.revoked)
-        with read_only(self._engine) as connection:
-            return [Key(*row) for row in connection.execute(query.order_by(api_keys.c.id))]
-
-    def revoke_key(self, name: str) -> None:
-        """Revoke an API key; after `KEY_CACHE` no process accepts it.
-
-        Raises
-        ------
-        InputError
-            No valid key has this name.
-        """
-        valid = (api_keys.c.name == name) & api_keys.c.revoked.is_(None)
-        with self._engine.begin() as connection:
-            if not connection.execute(update(api_keys).where(valid).values(revoked=self._now())).rowcount:
-                raise InputError(f"there is no valid key {name!r}; 'taxokine keys list' lists the keys")
-        self._cached_keys = None
-
-    def adopt_keys(self, file: Path) -> None:
-        """Move the keys that an older version stored in a file to the database; do nothing if there is no file.
-
-        Raises
-        ------
-        InputError
-            The file is damaged.
-        """
-        try:
-            with exclusive(self._engine) as connection:
-                digests = _file_digests(file)
-                stored = set(connection.scalars(select(api_keys.c.digest)))
-                for digest in dict.fromkeys(digests):
-                    if digest not in stored:
-                        values = {"name": f"earlier-{digest.hex()[:8]}", "digest": digest, "made": self._now()}
-                        connection.execute(insert(api_keys).values(values))
-        except FileNotFoundError:
-            return
-        file.unlink(missing_ok=True)
-
     def _add_identity(self, connection: Connection, digest: bytes, name: str, role: Role) -> int:
         try:
-            name = _valid_name(_user_name(name))
+            name = valid_name(user_name(name))
         except InputError as error:
             raise NotPermitted(str(error)) from error
         if connection.execute(select(users.c.id).where(users.c.name == name)).first() is not None:
@@ -421,37 +312,22 @@ class Accounts:
     def _verify(self, password_hash: str, password: str) -> bool:
         try:
             with _HASH_SLOTS:
-                return self._hasher.verify(password_hash, _nfkc(password))
+                return self._hasher.verify(password_hash, nfkc(password))
         except VerifyMismatchError:
             return False
 
     def _hash(self, password: str) -> str:
         with _HASH_SLOTS:
-            return self._hasher.hash(_nfkc(password))
+            return self._hasher.hash(nfkc(password))
 
     def _change(self, name: str, **values: object) -> None:
-        name = _user_name(name)
+        name = user_name(name)
         active = (users.c.name == name) & users.c.disabled.is_(None)
         has_user = sessions.c.user_id == select(users.c.id).where(users.c.name == name).scalar_subquery()
         with self._engine.begin() as connection:
             if not connection.execute(update(users).where(active).values(**values)).rowcount:
                 raise InputError(f"there is no user {name!r}; 'taxokine users list' lists the users")
             connection.execute(delete(sessions).where(has_user))
-
-    def _valid_keys(self) -> Mapping[bytes, str]:
-        names = self._recent_keys()
-        if names is None:
-            now = self._now()
-            query = select(api_keys.c.digest, api_keys.c.name).where(api_keys.c.revoked.is_(None))
-            with read_only(self._engine) as connection:
-                names = {row.digest: row.name for row in connection.execute(query)}
-            self._cached_keys = now, names
-        return names
-
-    def _recent_keys(self) -> Mapping[bytes, str] | None:
-        cached = self._cached_keys
-        # A clock that is set back must not prolong the cache.
-        return cached[1] if cached and timedelta(0) <= self._now() - cached[0] < KEY_CACHE else None
 
 
 def _start_session(connection: Connection, user_id: int, now: datetime) -> str:
@@ -460,7 +336,7 @@ def _start_session(connection: Connection, user_id: int, now: datetime) -> str:
     connection.execute(delete(sessions).where((sessions.c.expires <= now) | (sessions.c.seen <= now - LONGEST_IDLE)))
     connection.execute(
         insert(sessions).values(
-            digest=_digest(token), user_id=user_id, made=now, seen=now, expires=now + LONGEST_SESSION
+            digest=secret_digest(token), user_id=user_id, made=now, seen=now, expires=now + LONGEST_SESSION
         )
     )
     return token
@@ -478,51 +354,5 @@ def open_accounts() -> Accounts:
     """
     configuration = settings()
     accounts = Accounts(open_database(configuration.database), configuration.api_key)
-    accounts.adopt_keys(configuration.home / "api_keys.json")
+    accounts.keys.adopt(configuration.home / "api_keys.json")
     return accounts
-
-
-def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
-
-
-def _nfkc(text: str) -> str:
-    # Keyboards and browsers encode accented letters differently.
-    return unicodedata.normalize("NFKC", text)
-
-
-def _user_name(text: str) -> str:
-    return _nfkc(text).strip().casefold()
-
-
-def _valid_name(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise InputError(f"the name {name!r} is not valid; use up to 64 letters, digits and . @ + - _, without spaces")
-    return name
-
-
-def _valid_role(role: str) -> str:
-    if role not in ROLES:
-        raise InputError(f"there is no role {role!r}; choose one of {', '.join(ROLES)}")
-    return role
-
-
-def _valid_password(password: str, name: str) -> str:
-    if len(_nfkc(password)) < MIN_PASSWORD_LENGTH:
-        raise InputError(
-            f"the password is too short; use at least {MIN_PASSWORD_LENGTH} characters, such as a few words"
-        )
-    if _user_name(password) == name:
-        raise InputError("the password is the user's name; choose another")
-    return password
-
-
-def _file_digests(file: Path) -> tuple[bytes, ...]:
-    try:
-        digests = tuple(bytes.fromhex(text) for text in json.loads(file.read_text())["sha256"])
-        if any(len(digest) != hashlib.sha256().digest_size for digest in digests):
-            raise ValueError("not a SHA-256")
-    except (ValueError, KeyError, TypeError) as error:
-        # The message of the cause would quote the file.
-        raise InputError(f"{file} is damaged; delete it, and make a key with 'taxokine keys add NAME'") from error
-    return digests
