@@ -160,8 +160,8 @@ def test_no_secret_is_stored_or_logged(uri: str, caplog: pytest.LogCaptureFixtur
         assert len(secret) == 43
     assert "$argon2id$" in text
     assert "INSERT INTO sessions" in caplog.text
-    held = f"{accounts.users()} {accounts.keys.descriptions()} {visitor} {vars(accounts)} {vars(accounts.keys)}"
-    output = f"{text} {caplog.text} {held}"
+    contents = f"{accounts.users()} {accounts.keys.descriptions()} {visitor} {vars(accounts)} {vars(accounts.keys)}"
+    output = f"{text} {caplog.text} {contents}"
     for secret in (token, key, WORDS, visitor.csrf, "typed for a name"):
         assert secret not in output
     assert "argon2" not in repr(accounts.users())
