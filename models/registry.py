@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from features.columns import BLOCKS
 from features.errors import InputError, ModelMissing
@@ -23,7 +23,6 @@ from features.outcomes import definition_of
 from features.settings import settings
 from models.bundle import Model, load_bundle, save_bundle
 from models.encoder import BlockEncoder
-from models.engraftment import EngraftmentBundle, load_engraftment, save_engraftment
 from models.evidence import ExternalValidation
 from models.predict import ServedModel
 from models.registration import current_aliases, stage_version, sweep, take_effect
@@ -32,16 +31,23 @@ from models.signature import require_signature, sign_folder
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
+    from mlflow.types import Schema
 
 ALIASES = ("champion", "candidate")
-ENGRAFTMENT = "engraftment"
-"""Name of the registered engraftment model."""
 EXTERNAL_VALIDATION = "external_validation.json"
 """Artefact of a run that validated a version on a cohort."""
 _VALIDATED = "validated."
 """Beginning of the tags that name a version's validations elsewhere, before the cohort's name."""
 _OUTCOME_TAG = "taxokine.outcome"
 """Tag that marks a registered model as one of Taxokine's, with its outcome."""
+
+
+class LoggedColumn(NamedTuple):
+    """A column of a logged model's input or output: a number, a text, or a mapping of names to numbers."""
+
+    name: str
+    kind: Literal["double", "string", "mapping"] = "double"
+    required: bool = True
 
 
 class LoggedBundle(NamedTuple):
@@ -80,13 +86,6 @@ class ServedVersion:
         )
 
 
-class ServedEngraftment(NamedTuple):
-    """An engraftment model with its version in the registry; "" for a bundle outside it."""
-
-    bundle: EngraftmentBundle
-    version: str
-
-
 def client() -> MlflowClient:
     """Return a client of the store that the settings name."""
     # MLflow takes two seconds to import, and the settings must turn its telemetry off before.
@@ -104,33 +103,68 @@ def log_bundle(model: Model) -> str:
     An input row has one mapping of names to numbers for each block, so that a taxon that the model does not know still
     counts as part of the profile.
     """
+    return log_folder(
+        "-".join((model.outcome, model.family, *model.blocks)),
+        partial(save_bundle, model),
+        inputs=[LoggedColumn(block, "mapping", required=False) for block in BLOCKS],
+        outputs=[LoggedColumn("probability"), LoggedColumn("margin"), LoggedColumn("verdict", "string")],
+        example=synthetic_example(model.encoder),
+        metadata={"outcome": model.outcome, "simulated": model.simulated},
+    )
+
+
+def log_folder(
+    name: str,
+    save: Callable[[Path], None],
+    inputs: Sequence[LoggedColumn],
+    outputs: Sequence[LoggedColumn],
+    example: pd.DataFrame,
+    metadata: Mapping[str, str | bool],
+) -> str:
+    """Log a bundle as an MLflow model of the active run, signed where the settings name a key, and return its URI.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model in its run.
+    save : callable
+        Writes the bundle into a new folder.
+    inputs, outputs : sequence of LoggedColumn
+    example : pandas.DataFrame
+        An input row.
+    metadata : mapping of str to str or bool
+        What MLflow shows of the model.
+    """
     import mlflow
     from mlflow.models import ModelSignature
-    from mlflow.types.schema import ColSpec, DataType, Map, Schema
 
-    blocks = [ColSpec(Map(DataType.double), block, required=False) for block in BLOCKS]
-    outputs = Schema([ColSpec("double", "probability"), ColSpec("double", "margin"), ColSpec("string", "verdict")])
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "bundle"
-        save_bundle(model, folder)
-        _sign(folder)
+        save(folder)
+        if (key := settings().signing_key) is not None:
+            sign_folder(folder, key)
         logged = mlflow.pyfunc.log_model(
-            name="-".join((model.outcome, model.family, *model.blocks)),
+            name=name,
             python_model=str(Path(__file__).with_name("pyfunc.py")),
             artifacts={"bundle": str(folder)},
-            signature=ModelSignature(inputs=Schema(blocks), outputs=outputs),
-            input_example=synthetic_example(model.encoder),
+            signature=ModelSignature(inputs=_schema(inputs), outputs=_schema(outputs)),
+            input_example=example,
             # MLflow would take seconds to infer them; Taxokine alone reads the bundle.
             pip_requirements=["taxokine"],
-            metadata={"outcome": model.outcome, "simulated": model.simulated},
+            metadata=dict(metadata),
         )
     return str(logged.model_uri)
 
 
-def _sign(folder: Path) -> None:
-    """Sign a bundle where the settings name a key."""
-    if (key := settings().signing_key) is not None:
-        sign_folder(folder, key)
+def _schema(columns: Sequence[LoggedColumn]) -> Schema:
+    from mlflow.types.schema import ColSpec, DataType, Map, Schema
+
+    return Schema(
+        [
+            ColSpec(Map(DataType.double) if column.kind == "mapping" else column.kind, column.name, column.required)
+            for column in columns
+        ]
+    )
 
 
 def load_logged_bundle(run_id: str) -> LoggedBundle | None:
@@ -197,7 +231,7 @@ def register(
     if not versions:
         return {}
     store, registered = client(), registered_name(outcome, landmark)
-    _create_registered_model(registered, {_OUTCOME_TAG: outcome}, definition_of(outcome))
+    ensure_registered_model(registered, {_OUTCOME_TAG: outcome}, definition_of(outcome))
     aliases: dict[str, str] = {}
     for uri, run_id, tags in versions:
         version = stage_version(store, registered, uri, run_id, tags)
@@ -212,7 +246,8 @@ def sweep_registrations() -> None:
     sweep(client())
 
 
-def _create_registered_model(name: str, tags: dict[str, str], description: str) -> None:
+def ensure_registered_model(name: str, tags: dict[str, str], description: str) -> None:
+    """Create a registered model, unless there is one of this name."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -281,7 +316,7 @@ def served_versions(alias: str | None = None) -> list[ServedVersion]:
         No model is registered, or the store does not respond.
     """
     versions: list[ServedVersion] = []
-    with _missing("models cannot be loaded"):
+    with missing_model("models cannot be loaded"):
         registered_models = [model for model in client().search_registered_models() if _OUTCOME_TAG in model.tags]
         if not registered_models:
             raise _none_registered(alias)
@@ -296,7 +331,7 @@ def served_versions(alias: str | None = None) -> list[ServedVersion]:
                 by_version.setdefault(aliases[name], name)
             outcome = registered.tags[_OUTCOME_TAG]
             versions += [
-                _served_version(outcome, registered.name, version, name) for version, name in by_version.items()
+                served_version(outcome, registered.name, version, name) for version, name in by_version.items()
             ]
     return versions
 
@@ -329,7 +364,7 @@ def served_models(alias: str | None = None) -> dict[str, list[ServedModel]]:
     BundleError
         A bundle has changed since it was written.
     """
-    with _missing("models cannot be loaded"):
+    with missing_model("models cannot be loaded"):
         versions = served_versions(alias)
         if not versions:
             raise _none_registered(alias)
@@ -360,7 +395,7 @@ def load_version(name: str, version: str, alias: str) -> ServedModel:
     alias : str
         The alias under which it is loaded.
     """
-    return _load(_served_version("", name, version, alias))
+    return _load(served_version("", name, version, alias))
 
 
 def _load(version: ServedVersion) -> ServedModel:
@@ -382,14 +417,15 @@ def download_bundle(name: str, version: str, folder: Path) -> Path:
     """
     import mlflow
 
-    with _missing(f"the bundle of '{name}/{version}' cannot be read"):
+    with missing_model(f"the bundle of '{name}/{version}' cannot be read"):
         source = f"models:/{name}/{version}/artifacts/bundle"
         bundle = Path(mlflow.artifacts.download_artifacts(source, dst_path=str(folder)))
     require_signature(bundle, settings().signers)
     return bundle
 
 
-def _served_version(outcome: str, name: str, version: str, alias: str) -> ServedVersion:
+def served_version(outcome: str, name: str, version: str, alias: str) -> ServedVersion:
+    """Return what the registry says of a version, without loading it."""
     from mlflow.exceptions import MlflowException
 
     registered = client().get_model_version(name, version)
@@ -415,7 +451,7 @@ def external_validations(name: str, version: str) -> tuple[ExternalValidation, .
     ModelMissing
         The registry has no such version.
     """
-    with _missing(f"no model '{name}/{version}'"):
+    with missing_model(f"no model '{name}/{version}'"):
         return tuple(_external_validations(client().get_model_version(name, version).tags))
 
 
@@ -452,7 +488,7 @@ def find_model(reference: str) -> ServedModel:
         return ServedModel(load_bundle(bundle if bundle.is_dir() else path), path.name, "", "", "")
     name, _, alias = reference.partition("@")
     name, _, version = name.partition("/")
-    with _missing(f"no model {reference!r}"):
+    with missing_model(f"no model {reference!r}"):
         if version:
             return load_version(name, version, "")
         aliases = current_aliases(client(), name)
@@ -464,95 +500,8 @@ def find_model(reference: str) -> ServedModel:
         return load_version(name, aliases[registered_alias], registered_alias)
 
 
-def log_engraftment(bundle: EngraftmentBundle) -> str:
-    """Log an engraftment model's bundle as an MLflow model of the active run, and return its URI.
-
-    An input row has the profiles `before` and `donor`, each a mapping of taxa to proportions.
-    """
-    import mlflow
-    import pandas as pd
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import ColSpec, DataType, Map, Schema
-
-    profile, example = Map(DataType.double), dict.fromkeys(bundle.model.taxa[:10], 0.1)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "bundle"
-        save_engraftment(bundle, folder)
-        _sign(folder)
-        logged = mlflow.pyfunc.log_model(
-            name=ENGRAFTMENT,
-            python_model=str(Path(__file__).with_name("pyfunc.py")),
-            artifacts={"bundle": str(folder)},
-            signature=ModelSignature(
-                inputs=Schema([ColSpec(profile, "before"), ColSpec(profile, "donor")]),
-                outputs=Schema([ColSpec(profile, "expected"), ColSpec(profile, "presence")]),
-            ),
-            input_example=pd.DataFrame([{"before": example, "donor": example}]),
-            pip_requirements=["taxokine"],
-            metadata={"simulated": bundle.evidence.simulated},
-        )
-    return str(logged.model_uri)
-
-
-def register_engraftment(uri: str, run_id: str, tags: Mapping[str, str]) -> str:
-    """Register an engraftment model as the candidate, and return its version."""
-    _create_registered_model(ENGRAFTMENT, {}, "Stool after a transplant, from the recipient's and the donor's")
-    store = client()
-    version = stage_version(store, ENGRAFTMENT, uri, run_id, tags)
-    take_effect(store, ENGRAFTMENT, {"candidate": version})
-    return version
-
-
-def find_engraftment(reference: str = "") -> ServedEngraftment:
-    """Load an engraftment model from a folder, or a registered version; by default the candidate.
-
-    Raises
-    ------
-    ModelMissing, BundleError
-    """
-    path = Path(reference)
-    if reference and path.is_dir():
-        bundle = path / "artifacts" / "bundle"
-        return ServedEngraftment(load_engraftment(bundle if bundle.is_dir() else path), "")
-    version = reference.removeprefix(f"{ENGRAFTMENT}/") or _engraftment_candidate()
-    with tempfile.TemporaryDirectory() as folder:
-        return ServedEngraftment(load_engraftment(download_bundle(ENGRAFTMENT, version, Path(folder))), version)
-
-
-def engraftment_version() -> ServedVersion | None:
-    """Return the engraftment model that is the candidate, without loading it; None where there is none.
-
-    Raises
-    ------
-    ModelMissing
-        The store does not respond.
-    """
-    with _missing("the engraftment model cannot be looked up"):
-        if not any(model.name == ENGRAFTMENT for model in client().search_registered_models()):
-            return None
-        version = current_aliases(client(), ENGRAFTMENT).get("candidate")
-        return None if version is None else _served_version("", ENGRAFTMENT, version, "candidate")
-
-
-def _engraftment_candidate() -> str:
-    """Return the version of the engraftment model that is the candidate.
-
-    Raises
-    ------
-    ModelMissing
-        There is none, or the store does not respond.
-    """
-    with _missing("no engraftment model 'candidate' ('taxokine engraftment train COHORT' registers one)"):
-        aliases = current_aliases(client(), ENGRAFTMENT)
-        if "candidate" not in aliases:
-            raise ModelMissing(
-                "no engraftment model is the candidate; 'taxokine engraftment train COHORT' registers one"
-            )
-        return aliases["candidate"]
-
-
 @contextmanager
-def _missing(problem: str) -> Iterator[None]:
+def missing_model(problem: str) -> Iterator[None]:
     """Turn an exception of MLflow into `ModelMissing`, without its cause, whose message may contain a password."""
     from mlflow.exceptions import MlflowException
 

@@ -13,8 +13,9 @@ from features.landmark import LandmarkSpec, landmark_table
 from features.settings import settings
 from models.batch import cohort_donors, table_candidates
 from models.donors import DonorComparison, compare_donors
+from models.engraftment_registry import find_engraftment
 from models.evidence import Evidence
-from models.registry import find_engraftment, served_models
+from models.registry import served_models
 
 
 class CohortComparison(NamedTuple):

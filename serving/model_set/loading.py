@@ -12,8 +12,9 @@ from features.errors import BundleError, ModelMissing, TaxokineError
 from features.settings import settings
 from models.bundle import Model, load_bundle
 from models.engraftment import EngraftmentBundle, load_engraftment
+from models.engraftment_registry import engraftment_version
 from models.predict import ServedModel
-from models.registry import ServedVersion, download_bundle, engraftment_version, registered_name, served_versions
+from models.registry import ServedVersion, download_bundle, registered_name, served_versions
 from models.signature import require_signature
 from serving.model_set.kept_set import KeptSet
 from serving.model_set.model_set import ModelSet, SetVersions

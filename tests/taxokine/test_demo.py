@@ -26,7 +26,8 @@ from starlette.testclient import TestClient
 
 from features.manifest.files import manifest_folder
 from features.settings import settings
-from models.registry import ENGRAFTMENT, client, load_version
+from models.engraftment_registry import ENGRAFTMENT
+from models.registry import client, load_version
 from serving.accounts import Accounts
 from serving.app import create_app
 from serving.cds_hooks.clients import read_clients

@@ -25,8 +25,8 @@ from models.engraftment import EngraftmentBundle, EngraftmentEvidence, Engraftme
 from models.engraftment.bundle import HeldOutTransplants
 from models.engraftment.evidence import EngraftmentScheme
 from models.engraftment.model import Method
+from models.engraftment_registry import find_engraftment, log_engraftment, register_engraftment
 from models.evidence import Estimate
-from models.registry import find_engraftment, log_engraftment, register_engraftment
 from training import tracking
 from training.engraftment.accuracy import (
     FEWEST_TO_FIT,
@@ -114,7 +114,7 @@ def evaluate_engraftment(reference: str, name: str) -> EngraftmentResult:
     Parameters
     ----------
     reference : str
-        As `models.registry.find_engraftment` takes it.
+        As `models.engraftment_registry.find_engraftment` takes it.
     name : str
         Name or path of a manifest.
 

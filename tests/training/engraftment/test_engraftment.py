@@ -15,7 +15,7 @@ from features.cohort import read_cohort
 from features.errors import BundleError, InputError
 from features.transplants import cohort_transplants
 from models.engraftment import expect_by_name, load_engraftment, save_engraftment
-from models.registry import find_engraftment
+from models.engraftment_registry import find_engraftment
 from taxokine.reports.donors import engraftment_report
 from taxokine.simulation import Trial, simulate_trial
 from training.engraftment import evaluate_engraftment, train_engraftment
