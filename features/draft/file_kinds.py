@@ -50,6 +50,9 @@ _UNREADABLE = {
 _OFFICE_FILES = {
     "word/document.xml": "a text of Word; save its table as CSV",
     "content.xml": "a spreadsheet of LibreOffice; save the sheet as .xlsx or CSV",
+    "Index/Document.iwa": "a document of Apple Numbers; export it as .xlsx or CSV",
+    "xl/workbook.bin": "a binary workbook of Excel (.xlsb); save it as .xlsx or CSV",
+    "ppt/presentation.xml": "a presentation; ask for the table itself, as CSV",
 }
 """Archives of office software, by a file that each holds."""
 _SEQUENCES = "sequences, not a table; profile them first, for example with MetaPhlAn, or DADA2 in QIIME 2"
@@ -157,7 +160,11 @@ def _archive_kind(file: Path) -> FileKind:
             f"peek {file.name}",
             file=file,
         )
-    raise FileError("expected a QIIME 2 table or taxonomy in this archive; unpack other archives", file=file)
+    raise FileError(
+        f"this is an archive of {len(names)} files, such as {min(names, default='')!r}; expected a table, or a QIIME 2 "
+        "artifact. Unpack it, and give the tables that it holds",
+        file=file,
+    )
 
 
 def _table_kind(table: OpenTable) -> FileKind:
@@ -235,9 +242,11 @@ def find_taxa_files(kinds: Mapping[Path, FileKind]) -> tuple[Path, Path | None]:
         if len(files) > 1:
             names = " and ".join(file.name for file in files)
             raise InputError(
-                f"a cohort has one {noun}, and {names} look like one each; give one of them. Single samples are "
-                "merged by merge_metaphlan_tables.py, combine_kreports.py, combine_bracken_outputs.py or 'qiime "
-                "feature-table merge'"
+                f"a cohort has one {noun}, and {names} look like one each; give one of them. Single samples, and "
+                "batches of one profiler, are merged by merge_metaphlan_tables.py, combine_kreports.py, "
+                "combine_bracken_outputs.py or 'qiime feature-table merge'; tables with taxa as rows in Python: "
+                "pandas.concat([pandas.read_csv(file, index_col=0) for file in ('FILE_1', 'FILE_2')], axis=1)"
+                ".fillna(0).to_csv('FILE'), where an absent taxon is 0"
             )
     has_taxonomy = bool(taxonomies) and needs_taxonomy(tables[0], kinds[tables[0]], taxonomies[0])
     return tables[0], taxonomies[0] if has_taxonomy else None

@@ -22,9 +22,10 @@ from features.draft.redcap import refuse_repeating_export
 from features.draft.samples import SamplesDraft, draft_samples, taxa_lines
 from features.draft.unused import unused_reason
 from features.draft.yaml_lines import in_yaml
-from features.errors import InputError
+from features.errors import FileError, InputError
 from features.immune import read_immune_export
 from features.tables.text import TextTable
+from features.tables.workbook import is_workbook, read_workbook
 
 
 def draft_manifest(files: Sequence[Path], name: str) -> str:
@@ -56,7 +57,7 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
     taxa, taxonomy = find_taxa_files(kinds)
     rank, table = table_at_finest_rank(taxa, kinds[taxa], taxonomy)
     metadata = metadata_sheet(taxa, kinds[taxa])
-    sheets = [read_immune_export(file).table for file, kind in kinds.items() if kind == "sheet"]
+    sheets = [_read_sheet(file) for file, kind in kinds.items() if kind == "sheet"]
     if metadata and (find_patient_column(metadata) or draft_samples(sheets, table.samples).sheet is None):
         sheets.append(metadata)
     for sheet in sheets:
@@ -96,7 +97,30 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
         for file in kinds
         if file not in used_files
     ]
+    lines += [line for file in kinds for line in _unread_sheets(file)]
     return "\n".join(lines) + "\n"
+
+
+def _read_sheet(file: Path) -> TextTable:
+    export = read_immune_export(file)
+    if export.software == "Olink Parquet" and find_immune_layout(export.table) is None:
+        raise FileError(
+            "this is a Parquet file, of which tables of immune measurements alone are read; convert it in Python: "
+            "pandas.read_parquet('FILE').to_csv('FILE.csv', index=False)",
+            file=file,
+        )
+    return export.table
+
+
+def _unread_sheets(file: Path) -> list[str]:
+    """Return a comment where a workbook holds more sheets than the one that is read."""
+    book = read_workbook(file, None) if is_workbook(file) else None
+    if book is None or not book.unread:
+        return []
+    return [
+        f"# TODO: of {in_yaml(file.name)} the sheet {in_yaml(book.name)} alone is read; save those of "
+        f"{in_yaml(list(book.unread))} that belong to the cohort as files of their own"
+    ]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ from features.tables.decimals import is_number
 _DELIMITERS = "\t;,|"
 """The delimiters, in order of precedence; runs of spaces come last, and only where they make a table of numbers."""
 
+MOST_TITLES, LEAST_NAMES = 5, 3
+"""The most lines above a header that are a title, and the fewest names of a header below a title."""
+
 
 class Row(NamedTuple):
     """One row of a table: the line in which it begins, counted from 1, and its cells as written."""
@@ -38,8 +41,21 @@ def find_delimiter(lines: Sequence[str]) -> str | None:
         holds_numbers = len(table) > 1 and any(is_number(cell) for cell in table[1])
         if holds_numbers or lines[0].lstrip().startswith('"'):
             return " "
+    if delimiter := _delimiter_below_titles(lines):
+        return delimiter
     header_widths = {delimiter: width[0] for delimiter, width in widths.items() if width and width[0] > 1}
     return max(header_widths, key=lambda delimiter: header_widths[delimiter], default=None)
+
+
+def _delimiter_below_titles(lines: Sequence[str]) -> str:
+    """Return the delimiter of a table below lines without it; empty where there is none."""
+    for n_titles in range(1, min(MOST_TITLES, len(lines) - 2) + 1):
+        for delimiter in _DELIMITERS:
+            widths = _widths(lines[n_titles:], delimiter)
+            has_titles = not any(delimiter in line for line in lines[:n_titles])
+            if has_titles and _fits(widths) and widths[0] >= LEAST_NAMES:
+                return delimiter
+    return ""
 
 
 def _widths(lines: Sequence[str], delimiter: str) -> list[int]:

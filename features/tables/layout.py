@@ -17,7 +17,7 @@ from features.tables.decimals import (
     is_number,
     with_decimal_point,
 )
-from features.tables.delimited import Row, find_delimiter, read_rows, unequal_length
+from features.tables.delimited import LEAST_NAMES, MOST_TITLES, Row, find_delimiter, read_rows, unequal_length
 from features.tables.encoding import Encoding, find_encoding, open_text
 from features.tables.names import check_names
 from features.tables.workbook import is_workbook, read_workbook
@@ -40,6 +40,10 @@ _HEADER_NAMES = frozenset(
 """First cells of headers, without case and punctuation."""
 _PLAIN_HEADERS = {"clade_name", "ID", "SampleID"}
 """First cells of headers above which MetaPhlAn writes comments that look like a header."""
+_FOOTNOTE = re.compile(
+    r"\s*([*\u2020\u2021\u00a7\u00b6]|(foot)?notes?\b|abbreviations?\b|source:|legend\b|(data|values) are\b)",
+    re.IGNORECASE,
+)
 _KEY_NAME = re.compile(
     r"(?i)(^|[\W_])(ids?|patients?|subjects?|participants?|sampleid|samples?|tax(on|a)|species|genus|clade|otu|asv|feature"
     r"|names?|analyte|assay|cytokine|marker|protein|gene)([\W_]|$)|id$"
@@ -223,6 +227,10 @@ def _table(path: Path, layout: Layout, comments: list[Row], raw_rows: Iterator[R
     while len(comments) > 1 and re.match(r"#CLASS(:|$)", comments[-1].cells[0]):
         # MicrobiomeAnalyst writes the classes of samples below their names.
         comments = comments[:-1]
+    n_titles = _count_titles(sample)
+    if n_titles and not comments:
+        sample = sample[n_titles:]
+        layout = replace(layout, notes=(*layout.notes, f"lines above the header left out: {n_titles}"))
     if comments and _is_header(comments, sample):
         header, comments = comments[-1], comments[:-1]
     elif sample:
@@ -241,6 +249,19 @@ def _table(path: Path, layout: Layout, comments: list[Row], raw_rows: Iterator[R
         layout = replace(layout, notes=(*layout.notes, f"a first column without a name, called {ROW_NAME}"))
     checked = _checked_rows(path, layout, len(names), chain(sample, rows))
     return OpenTable(path, layout, comments, Row(header.line, names), checked)
+
+
+def _count_titles(rows: Sequence[Row]) -> int:
+    """Return the number of rows above the header that hold one cell each, as the title of a supplementary table."""
+    n_texts = [sum(map(bool, map(str.strip, row.cells))) for row in rows]
+    n_titles = next((i for i, n in enumerate(n_texts) if n > 1), 0)
+    # A header of one name may stand above two columns, as R writes it.
+    return n_titles if 0 < n_titles <= MOST_TITLES and n_texts[n_titles] >= LEAST_NAMES < len(rows) else 0
+
+
+def _is_footnote(row: Row, n_columns: int) -> bool:
+    """Tell whether a row is a note below a table: text in its first cell alone, that begins as notes do."""
+    return n_columns >= LEAST_NAMES and not any(map(str.strip, row.cells[1:])) and bool(_FOOTNOTE.match(row.cells[0]))
 
 
 def _too_wide(path: Path, line: int, number: str) -> FileError:
@@ -307,7 +328,7 @@ def _is_short(path: Path, header: Row, names: Sequence[str], rows: Sequence[Row]
 
 def _checked_rows(path: Path, layout: Layout, n_columns: int, rows: Iterator[Row]) -> Iterator[Row]:
     for row in rows:
-        if _is_comment(row):
+        if _is_comment(row) or _is_footnote(row, n_columns):
             continue
         cells = row.cells
         check_names(path, cells[:1], row.line)

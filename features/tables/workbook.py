@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,6 +18,12 @@ from features.tables.encoding import MAX_RATIO, MAX_UNPACKED_AT_ANY_RATIO
 
 MAX_CELLS = 20_000_000
 """The most cells of a sheet, empty ones among them."""
+_NOTES = re.compile(
+    r"^\W*(read[ _-]?me|notes?|legend|info|information|cover|contents?|key|abbreviations?|codebook"
+    r"|((data|variable)[ _-]?)?(dictionary|descriptions?))\W*$",
+    re.IGNORECASE,
+)
+"""Titles of sheets that explain others."""
 _WORKBOOK_MEMBER = "xl/workbook.xml"
 
 
@@ -93,7 +100,8 @@ def _check_size(path: Path, data: bytes) -> None:
 
 
 def _read_sheet(path: Path, values: Any, formulas: Any) -> Sheet:
-    names = [worksheet.title for worksheet in values.worksheets]
+    # A sheet that explains the others may have rows and columns too.
+    names = sorted((worksheet.title for worksheet in values.worksheets), key=lambda title: bool(_NOTES.search(title)))
     rows: list[Row] = []
     name = names[0]
     for title in names:

@@ -388,13 +388,44 @@ def test_files_that_cannot_be_read(write: Callable[..., Path], tmp_path: Path) -
         draft_manifest([table, tmp_path / "nowhere.csv"], "mine")
     with zipfile.ZipFile(archive_path, "w") as archive:
         archive.writestr("[Content_Types].xml", "")
-    with pytest.raises(FileError, match="unpack other archives"):
+    with pytest.raises(FileError, match=r"archive of 1 files, such as '\[Content_Types\]\.xml'.*Unpack it"):
         draft_manifest([table, archive_path], "mine")
     binary.write_bytes(b"a,b\n\x01,2\n")
     with pytest.raises(FileError, match="row 2: expected a table of text, got the control character"):
         draft_manifest([table, binary], "mine")
     with pytest.raises(FileError, match="expected a header and rows, got a header alone"):
         draft_manifest([table, write("empty.csv", "a,b\n")], "mine")
+
+
+@pytest.mark.parametrize(
+    ("member", "remedy"),
+    [
+        ("Index/Document.iwa", "Apple Numbers; export it as .xlsx or CSV"),
+        ("xl/workbook.bin", r"\(.xlsb\); save it as .xlsx or CSV"),
+        ("ppt/presentation.xml", "a presentation; ask for the table itself"),
+    ],
+)
+def test_documents_of_office_software_are_refused_with_a_remedy(
+    write: Callable[..., Path], tmp_path: Path, member: str, remedy: str
+) -> None:
+    with zipfile.ZipFile(tmp_path / "sheet.zip", "w") as archive:
+        archive.writestr(member, "")
+    with pytest.raises(FileError, match=remedy):
+        draft_manifest([write("table.tsv", METAPHLAN), tmp_path / "sheet.zip"], "mine")
+
+
+def test_a_parquet_file_of_samples_is_refused_by_the_draft(write: Callable[..., Path], tmp_path: Path) -> None:
+    pd.DataFrame(SHEET).to_parquet(tmp_path / "sheet.parquet")
+    with pytest.raises(FileError, match=r"sheet\.parquet.*convert it in Python: pandas\.read_parquet\('FILE'\)"):
+        draft_manifest([write("table.tsv", METAPHLAN), tmp_path / "sheet.parquet"], "mine")
+
+
+def test_the_sheets_of_a_workbook_that_are_not_read_are_named(write: Callable[..., Path], tmp_path: Path) -> None:
+    with pd.ExcelWriter(tmp_path / "book.xlsx") as book:
+        for name in ("samples", "clinical", "cytokines"):
+            pd.DataFrame(SHEET).to_excel(book, sheet_name=name, index=False)
+    text = draft_manifest([write("table.tsv", METAPHLAN), tmp_path / "book.xlsx"], "mine")
+    assert "of book.xlsx the sheet samples alone is read; save those of [clinical, cytokines] that belong" in text
 
 
 def test_an_invalid_cell_is_named_and_not_taken_for_a_missing_rank(write: Callable[..., Path]) -> None:

@@ -33,11 +33,11 @@ def write(tmp_path: Path) -> Write:
     return write_content
 
 
-def workbook(*sheets: Sequence[Sequence[object]]) -> bytes:
+def workbook(*sheets: Sequence[Sequence[object]], titles: Sequence[str] = ()) -> bytes:
     book = openpyxl.Workbook()
     book.remove(book.active)
     for number, rows in enumerate(sheets, start=1):
-        sheet = book.create_sheet(f"Sheet{number}")
+        sheet = book.create_sheet(titles[number - 1] if titles else f"Sheet{number}")
         for row in rows:
             sheet.append(list(row))
     buffer = io.BytesIO()
@@ -313,6 +313,36 @@ def test_a_note_on_a_sheet_of_its_own_is_no_table(write: Write) -> None:
     table = read_text_table(write(workbook([["see the second sheet"]], [["id", "x"], ["p1", 1]]), "sheet.xlsx"))
     assert (table.header, table.rows) == (("id", "x"), (("p1", "1"),))
     assert table.layout.conversions() == ("Excel workbook", "sheet 'Sheet2', not Sheet1")
+
+
+def test_a_sheet_that_explains_others_is_read_last(write: Write) -> None:
+    explanation = [("column", "meaning"), ("patient", "a code"), ("age", "in years")]
+    table = read_text_table(write(workbook(explanation, [("patient", "age"), ("p1", 50)], titles=["Read me", "Data"])))
+    assert columns(table) == {"patient": ["p1"], "age": ["50"]}
+    alone = read_text_table(write(workbook(explanation, titles=["Legend"])))
+    assert columns(alone)["column"] == ["patient", "age"]
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ";", ","])
+@pytest.mark.parametrize("is_padded", [True, False])
+def test_titles_above_and_notes_below_a_table_are_left_out(write: Write, delimiter: str, is_padded: bool) -> None:
+    end = 2 * delimiter if is_padded else ""
+    lines = ["Table S1. Patients" + end, "", "sample,patient,age", "s1,p1,50", "s2,p2,60", "* at diagnosis,,"]
+    table = read_text_table(write("\n".join(lines).replace(",", delimiter)))
+    assert columns(table) == {"sample": ["s1", "s2"], "patient": ["p1", "p2"], "age": ["50", "60"]}
+    assert table.line_numbers == (4, 5)
+    assert table.layout.conversions() == ("lines above the header left out: 1",)
+
+
+def test_a_patient_without_values_is_no_note(write: Write) -> None:
+    table = read_text_table(write("patient,age,sex\np1,50,F\nNoteborn,,\np3,,\n"))
+    assert columns(table)["patient"] == ["p1", "Noteborn", "p3"]
+
+
+@pytest.mark.parametrize("content", ["age\np1,50\np2,60\n", "title\na,b\n1,2\n3,4\n", "a\nb\nc\nd\n"])
+def test_a_header_of_one_name_is_no_title(write: Write, content: str) -> None:
+    table = read_text_table(write(content))
+    assert table.header[-1] == content.partition("\n")[0]
 
 
 def test_a_formula_without_its_value_is_named(write: Write) -> None:
