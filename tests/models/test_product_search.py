@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from features.arrays import Positions, Vector
-from models.product_search import ProductSearch
+from models.product_search import MOST_ADDED, ProductSearch
 
 
 @st.composite
@@ -53,6 +54,15 @@ def test_no_row_is_missed(table, seed: int, scale: float, is_distance: bool, n_e
         members = np.flatnonzero(groups == group)
         best |= set(members[list(highest(products[members], n_each))].tolist())
     assert best <= set(candidates.tolist())
+
+
+@pytest.mark.parametrize("position", [0, MOST_ADDED - 1, MOST_ADDED, 2 * MOST_ADDED - 1, 2 * MOST_ADDED + 2])
+def test_rows_beyond_those_added_at_once_are_compared_too(position: int) -> None:
+    rows = np.random.default_rng(0).normal(0, 1, (2 * MOST_ADDED + 3, 4)).astype(np.float32)
+    vector = np.array([0.0, 1.0, 2.0, -1.0])
+    rows[position] = 9 * vector
+    search = ProductSearch(rows, np.zeros(len(rows)), np.zeros(len(rows), dtype=np.intp))
+    assert search.candidates(vector, 1, 1).tolist() == [position]
 
 
 def test_few_rows_are_left_of_clusters_and_of_rows_alike_in_all_directions() -> None:
