@@ -187,7 +187,8 @@ class CLR(BlockTransformer):
 
     def _kernel(self, X: Matrix) -> Matrix:
         log = np.log(X)
-        return log - log.mean(axis=1, keepdims=True) if X.shape[1] else log
+        # `mean` takes three times as long for the one row of a prediction.
+        return log - log.sum(axis=1, keepdims=True) / X.shape[1] if X.shape[1] else log
 
 
 class PresenceAbsence(BlockTransformer):
