@@ -45,6 +45,10 @@ MEANING = (
     "and are asked here about stool that was never observed"
 )
 """What every comparison states."""
+STOOL_AFTER_LEARNT = (
+    "the stool expected after a transplant is that of a training patient, whose outcome the probability would repeat"
+)
+"""Why there is no difference to a stool after that the outcome model learnt from."""
 DRAWS = 100
 """Random profiles after, for each donor."""
 N_DRIVERS = 5
@@ -235,6 +239,9 @@ class _OutcomeModel:
         is_final = trust_now.verdict == "abstain" or trust_now.in_training_set
         trust = trust_now if is_final else self._trust(profile)
         reason = self._reason(trust)
+        if trust.in_training_set and not is_final:
+            # The stool after is a training patient's, as a donor's may be; of the recipient the model learnt nothing.
+            trust, reason = trust_now, STOOL_AFTER_LEARNT
         log_odds_now = float(model.predictor.margin(now)[0])
         probability_now = None if trust_now.verdict == "abstain" else self._probability(log_odds_now)
         stool_after = "the stool expected after a transplant"

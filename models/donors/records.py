@@ -69,7 +69,7 @@ class OutcomeChange(Documented):
     drivers: tuple[DriverTaxon, ...]
     """The taxa that move the difference most."""
     trust: Trust
-    """Whether the model applies to the stool after; to that before, if it abstains on that or learnt from it."""
+    """Whether the model applies to the stool after; to that before, if it abstains on that or learnt from either."""
 
 
 @dataclass(frozen=True)

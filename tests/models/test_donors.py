@@ -13,7 +13,7 @@ from features.errors import InputError
 from features.transplants import Transplant, TransplantProfiles
 from models.calibration import Calibration
 from models.donors import DonorStool, compare_donors
-from models.donors.compare import DRAWS
+from models.donors.compare import DRAWS, STOOL_AFTER_LEARNT
 from models.donors.differences import donor_differences
 from models.evidence import Estimate, ProbabilityGroup
 from models.patient_input import Candidate, StoolProfile
@@ -310,6 +310,22 @@ def test_a_probability_before_is_said_not_to_be_confirmed_also_without_one_after
         assert (change.reason == LEARNT_FROM_PATIENT) == learnt_from
         assert change.unconfirmed_reason == reason
     assert (reason in comparison.no_order_reasons) != learnt_from
+
+
+def test_only_a_training_patient_is_said_to_be_learnt_from(bundle):
+    models = {"toxicity_any": [ServedModel(complete("elastic_net", ("taxa",)), "toxicity_any", "1", "", "champion")]}
+    training_stool = dict(zip(TAXA, invented().taxa.values[20].tolist(), strict=True))
+    donor = DonorStool("a patient who gave", StoolProfile(training_stool, "proportions", PROFILER))
+    copied = replace(bundle, model=bundle.model.with_method("donor copied"))
+    (change,) = compare_donors(copied, models, RECIPIENT, [donor]).donors[0].changes
+    assert change.reason == STOOL_AFTER_LEARNT
+    assert change.probability_before is not None
+    assert change.probability_after is change.difference is None
+    # The page states the probability before, and no word about training patients, by the trust.
+    assert not change.trust.in_training_set
+    (change,) = compare_donors(copied, models, replace(RECIPIENT, taxa=donor.profile), [donor]).donors[0].changes
+    assert change.reason == LEARNT_FROM_PATIENT
+    assert change.trust.in_training_set
 
 
 def test_a_model_that_reads_the_donor_block_is_not_asked(convincing):
