@@ -143,7 +143,17 @@ def predict(models: Sequence[ServedModel], candidate: Candidate) -> Prediction:
         nearest=assessment.nearest,
         simulated=model.simulated,
         landmark=selected.landmark,
+        donor_part=_donor_part(model, explanation),
     )
+
+
+def _donor_part(model: Model, explanation: Explanation | None) -> str:
+    if "donor" not in model.blocks:
+        return "the model reads nothing of a donor: the probability is the same whoever gives stool"
+    if explanation is None:
+        return "the model reads how near the stool is to the donor's, and abstains"
+    share = sum(item.shap for item in explanation.contributions if item.block == "donor") * model.calibration.slope
+    return f"how near the stool is to the donor's moves the log-odds by {share:+.2f}; an association, not an effect"
 
 
 def select_model(models: Sequence[ServedModel], candidate: Candidate) -> SelectedModel:

@@ -236,6 +236,8 @@ class Prediction(Documented):
     """Whether the model was trained on simulated patients."""
     landmark: LandmarkChoice
     """The landmark of the model, and why the model of this one predicts."""
+    donor_part: str
+    """What part the donor has in the probability, or that the model reads nothing of a donor."""
     interpretation: str = PROGNOSTIC
     """What the probability means: prognostic, where no randomised arm stands behind the model."""
 

@@ -103,6 +103,7 @@ def _detail(view: PredictionsView, issues: Sequence[Issue]) -> str:
         lines.append(f"- Evidence: {html.escape(prediction.evidence.sentence)}")
         lines += [f"- Model: {side.fallback.sentence}"] if side.fallback else []
         lines += [f"- Reservation: {html.escape(reason)}" for reason in side.reservations]
+        lines.append(f"- Donor: {html.escape(prediction.donor_part)}")
         lines.append("")
     if issues:
         lines += ["**Not used**", *(_issue_line(issue) for issue in issues if issue.severity != "information"), ""]

@@ -108,6 +108,7 @@ def _notes(prediction: Prediction, notice: str) -> list[str]:
         *_reservation_notes([prediction.unconfirmed_reason, *reservations(prediction)]),
         *([f"Range: {100 * interval.low:.1f}% to {100 * interval.high:.1f}%: {interval.meaning}"] if interval else []),
         f"Prediction day {prediction.landmark.day:g}: {prediction.landmark.reason}",
+        f"Donor: {prediction.donor_part}",
         prediction.interpretation,
         notice,
     ]

@@ -67,6 +67,7 @@ def _standing(prediction: Prediction) -> Iterator[tuple[str, str]]:
     model = prediction.model
     yield "model", f"{model.name}/{model.version}, {model.family} on {' + '.join(model.blocks)}"
     yield "landmark", f"day {prediction.landmark.day:g}: {prediction.landmark.reason}"
+    yield "donor", prediction.donor_part
     yield "evidence", prediction.evidence.sentence
     unconfirmed = [prediction.unconfirmed_reason] if prediction.unconfirmed_reason else []
     use = use_of(prediction.trust.verdict, prediction.evidence)

@@ -88,7 +88,7 @@ def prediction_of(outcome: str, probability: float | None, odds_ratios: Sequence
     landmark = LandmarkChoice(0.0, (0.0,), None, None, "")
     reference = ModelReference("model", "1", "", "", "elastic_net", ("taxa",))
     evidence = replace(EVIDENCE, odds_ratios=tuple(odds_ratios))
-    return Prediction(outcome, "", probability, None, None, None, reference, evidence, trust, (), False, landmark)
+    return Prediction(outcome, "", probability, None, None, None, reference, evidence, trust, (), False, landmark, "")
 
 
 def outcome_of(table: FeatureTable) -> NDArray[np.float64]:

@@ -103,6 +103,13 @@ def test_a_prediction_names_the_patient_and_its_limits(client: httpx.Client, can
     assert "not a medical device" in body["notice"]
 
 
+def test_every_answer_says_what_part_the_donor_has(client: httpx.Client, candidate: Json) -> None:
+    recipient = {**candidate, "donor": {"taxa": candidate["taxa"]}}
+    for request in (candidate, recipient):
+        for answer in answers(client, request).values():
+            assert answer["donor_part"].startswith("the model reads nothing of a donor")
+
+
 def test_every_answer_says_that_it_is_prognostic(client: httpx.Client, candidate: Json) -> None:
     unknown = with_value(candidate, "taxa", "values", value={"Bacillus_terrae": 0.9, "Genus0_species0": 0.1})
     for request in (candidate, unknown):

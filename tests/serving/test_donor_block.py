@@ -98,6 +98,18 @@ def test_without_a_donor_the_model_abstains(served, table):
     prediction = predict([served], candidate)
     assert prediction.probability is None
     assert prediction.trust.missing_blocks == ("donor",)
+    assert prediction.donor_part == "the model reads how near the stool is to the donor's, and abstains"
+
+
+def test_an_answer_says_how_far_the_donor_moves_it(served, table):
+    calibrated = replace(served, model=replace(served.model, calibration=Calibration(2.0, 0.0)))
+    prediction = predict([calibrated], next(table_candidates(table)))
+    # What is left of the log-odds without the distances to the donor.
+    explanation = prediction.explanation
+    others = sum(item.shap for item in explanation.contributions if item.block != "donor")
+    share = 2 * (explanation.value - explanation.base_value - others)
+    assert abs(share) > 0.01
+    assert f" moves the log-odds by {share:+.2f};" in prediction.donor_part
 
 
 def test_an_input_example_has_the_donor_block(served):

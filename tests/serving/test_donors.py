@@ -125,7 +125,13 @@ def test_the_page_lists_donors_by_name_and_says_why(key_and_accounts, tmp_path, 
     ):
         assert httpx.get(f"{url}/donors/SIM-001").status_code == 303
         visitor.post("/sign-in", data={"name": "dora", "password": PASSWORD, "to": "/"})
-        assert 'href="/donors/SIM-001"' in visitor.get("/patients/SIM-001").text
+        patient_page = visitor.get("/patients/SIM-001").text
+        assert 'href="/donors/SIM-001"' in patient_page
+        gave = (
+            f"Transplant day 0, donor {clinic.patients['SIM-001'].course.donors[0]}. The model reads nothing of a donor"
+        )
+        # In the verdict and in the text for the tumour board.
+        assert patient_page.count(gave) == 2
         page = visitor.get("/donors/SIM-001")
         assert page.status_code == 200
         assert re.findall(r"<h2>(SIM-D\d+)", page.text) == ["SIM-D01", "SIM-D02", "SIM-D03"]

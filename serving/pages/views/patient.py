@@ -31,6 +31,7 @@ from serving.pages.views.parts import (
     evidence_note,
     may_have_learnt_from,
     patient_facts,
+    transplant_text,
 )
 from serving.pages.views.weighing import MIN_PATIENTS, Weighing, weigh
 from serving.pages.views.what_if import Donors, WhatIfView, what_if_view
@@ -158,6 +159,8 @@ class PatientView:
     course : CourseView or None
     clinic : Clinic or None
     donors : Donors
+    transplant : str
+        As `transplant_text` returns.
     request_json : str
         Request of an upload.
     """
@@ -173,6 +176,7 @@ class PatientView:
     course: CourseView | None = None
     clinic: Clinic | None = None
     donors: Donors = field(default_factory=Donors)
+    transplant: str = ""
     request_json: str = ""
 
 
@@ -213,6 +217,7 @@ def patient_view(
         course=course_view(catalogue, clinic, patient),
         clinic=clinic,
         donors=donors,
+        transplant=transplant_text(patient.course, clinic.clock),
     )
 
 
