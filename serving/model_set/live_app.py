@@ -6,8 +6,8 @@ import gc
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 
+from fastapi.dependencies import models as dependant_models
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from features.errors import BundleError, ModelMissing, SignatureError, TaxokineError
@@ -57,11 +57,29 @@ class LiveApp:
         if scope["type"] != "lifespan":
             await self._app(scope, receive, send)
             return
+        await self._start(scope, receive, send)
         threading.Thread(target=self._follow, name="models", daemon=True).start()
         try:
-            await self._app(scope, receive, partial(_send_frozen, send))
+            await receive()
         finally:
             self._stop.set()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Start the present application, whose life ends here: its frame would keep its models to the server's end."""
+        messages = iter((await receive(), {"type": "lifespan.shutdown"}))
+
+        async def receive_next() -> Message:
+            return next(messages)
+
+        async def send_start(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                _freeze()
+            if message["type"].startswith("lifespan.startup"):
+                await send(message)
+
+        # A scope of its own, since the application writes itself into it.
+        await self._app(dict(scope), receive_next, send_start)
 
     def readiness(self) -> Readiness:
         """Return whether the served models are those of the registry."""
@@ -98,17 +116,28 @@ class LiveApp:
             MODELS_CHECKED.set(self._checked.timestamp())
 
     def _follow(self) -> None:
+        frozen = self._set
         while not self._stop.wait(CHECK_SECONDS):
+            if self._set is not frozen:
+                # A check after the change: requests that began with the former set have finished.
+                frozen = self._set
+                _empty_route_caches()
+                gc.unfreeze()
+                _freeze()
             self.check()
 
 
-async def _send_frozen(send: Send, message: Message) -> None:
-    """Send a message about the life of the server, whose process has all in memory once it has started."""
-    if message["type"] == "lifespan.startup.complete":
-        # Models and libraries stay: searching them for garbage again and again would delay requests.
-        gc.collect()
-        gc.freeze()
-    await send(message)
+def _empty_route_caches() -> None:
+    """Empty FastAPI's caches of the kinds of functions: they keep the routes of every set, and so its models."""
+    for cached in vars(dependant_models).values():
+        if callable(clear := getattr(cached, "cache_clear", None)):
+            clear()
+
+
+def _freeze() -> None:
+    """Delete what is garbage and freeze what stays: searching models and libraries again and again delays requests."""
+    gc.collect()
+    gc.freeze()
 
 
 def _public(error: Exception) -> str:

@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -250,6 +251,22 @@ def test_nothing_to_serve_is_an_error_at_the_start(store: MlflowClient, tmp_path
     shutil.rmtree(tmp_path / "served", ignore_errors=True)
     with pytest.raises(ModelMissing, match="'taxokine train' registers one"):
         start_set(open_loader())
+
+
+def test_a_set_of_models_that_is_served_no_more_leaves_the_memory(
+    store: MlflowClient, key_and_accounts: tuple[str, Accounts], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_app, "CHECK_SECONDS", 0.2)
+    live = new_live_app(key_and_accounts[1])
+    former = weakref.ref(next(served for served in live._set.served if served.model.outcome == OUTCOME))
+    with running(live) as address:
+        store.set_registered_model_alias(OUTCOME, "champion", "1")
+        deadline = time.monotonic() + 60
+        while former() is not None and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert httpx.get(f"{address}/readyz").json()["models"] == [f"{OUTCOME}/1", f"{OTHER}/2"]
+        assert former() is None
+        assert gc.get_freeze_count() > 0
 
 
 def test_the_process_of_a_server_searches_no_models_for_garbage(
