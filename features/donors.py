@@ -216,7 +216,7 @@ def share_gained(detected_before: Matrix, detected_after: Matrix, detected_in_do
 
 
 def share_lost(detected_before: Matrix, detected_after: Matrix, detected_in_donor: Matrix) -> Matrix:
-    """Return the share of recipient-only taxa that are lost after the transplant; arguments as of `share_gained`."""
+    """Return the share of recipient-only taxa that are lost after the transplant; arrays as of `share_gained`."""
     absent_in_donor = 1 - detected_in_donor.T
     lost = detected_before * (1 - detected_after)
     return _ratio(lost @ absent_in_donor, detected_before @ absent_in_donor)

@@ -187,7 +187,10 @@ def require_one_profiler(profilers: dict[str, str | None]) -> None:
 
 
 def aligned_to(taxa: Sequence[str], names: Sequence[str], proportions: Matrix) -> Matrix:
-    """Return proportions of the taxa `names` with the columns of `taxa`; a taxon that is not in `names` is absent."""
+    """Return proportions of the taxa `names`, (n_profiles, n_names), with the columns of `taxa`, (n_profiles, n_taxa).
+
+    A taxon that is not in `names` is absent.
+    """
     if tuple(taxa) == tuple(names):
         return proportions
     position = {name: i for i, name in enumerate(names)}

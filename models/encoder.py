@@ -173,7 +173,7 @@ class BlockEncoder(BaseEstimator):
         return self.encode(dict(zip(self.blocks, encoded, strict=True)))
 
     def encode(self, values: Mapping[str, Matrix]) -> Matrix:
-        """Return the encoded matrix of blocks whose columns are in the order of `names_`."""
+        """Return the encoded matrix, (n_rows, n_columns), of blocks, (n_rows, n_names), in the order of `names_`."""
         n_rows = max(len(matrix) for matrix in values.values())
         return by_row_blocks(lambda rows: self._encode({name: matrix[rows] for name, matrix in values.items()}), n_rows)
 

@@ -69,12 +69,12 @@ def other_recipients(stool_after: Matrix, floor: float, weights: Matrix) -> Othe
 
 
 def floored_log(proportions: Matrix, floor: float) -> Matrix:
-    """Return logarithms of proportions, of which none counts as smaller than the floor."""
+    """Return logarithms of proportions, (..., n_taxa), of which none counts as smaller than the floor."""
     return np.asarray(np.log(np.maximum(proportions, floor)))
 
 
 def baseline_profiles(stool_before: Matrix, donor: Matrix, other_recipients: OtherRecipients) -> dict[Baseline, Matrix]:
-    """Return what each baseline predicts, as proportions, (..., n_taxa)."""
+    """Return what each baseline predicts of stool before and of the donor, all as proportions, (..., n_taxa)."""
     return dict(
         zip(BASELINES, (stool_before, donor, (stool_before + donor) / 2, other_recipients.proportion), strict=True)
     )
@@ -83,7 +83,7 @@ def baseline_profiles(stool_before: Matrix, donor: Matrix, other_recipients: Oth
 def baseline_logs(
     stool_before: Matrix, donor: Matrix, other_recipients: OtherRecipients, floor: float
 ) -> dict[Baseline, Matrix]:
-    """Return what each baseline predicts on the scale of log-ratios, not centred, (..., n_taxa)."""
+    """Return what each baseline predicts on the scale of log-ratios, not centred; arrays as of `baseline_profiles`."""
     recipient_log, donor_log = floored_log(stool_before, floor), floored_log(donor, floor)
     logs = recipient_log, donor_log, (recipient_log + donor_log) / 2, other_recipients.log_proportion
     return dict(zip(BASELINES, logs, strict=True))
@@ -142,7 +142,7 @@ class ExpectedProfile:
     scale: float
 
     def limits(self) -> tuple[Vector, Vector]:
-        """Return the quantiles between which `SPREAD` of each taxon's distribution lies, absence included."""
+        """Return the quantiles, (n_taxa,) each, between which `SPREAD` of a taxon's distribution lies, with absence."""
         low, high = (self._quantile(0.5 + side * SPREAD / 2) for side in (-1, 1))
         return low, high
 

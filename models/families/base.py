@@ -77,7 +77,7 @@ class Family(Protocol):
         """Fit every setting to `X` and `y`, and return the log-odds of `X_new`, (n_settings, n_new)."""
 
     def fit(self, X: Matrix, y: Vector, strata: Positions, setting: Setting, seed: int) -> Predictor:
-        """Fit one setting."""
+        """Fit one setting to `X`, (n_samples, n_features), `y` and `strata`, (n_samples,)."""
 
     def fit_average(
         self, X: Matrix, y: Vector, strata: Positions, blocks: Sequence[BlockColumns], seed: int

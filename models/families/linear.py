@@ -42,7 +42,7 @@ class LinearPredictor:
         return self.intercept + X @ self.coef
 
     def contributions(self, X: Matrix) -> tuple[Matrix, float]:
-        """Return the closed-form SHAP values of independent features.
+        """Return the closed-form SHAP values of independent features, (n_samples, n_features), and their base value.
 
         References
         ----------

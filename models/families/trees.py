@@ -44,7 +44,9 @@ class TreePredictor:
         return np.asarray(self.booster.predict(self._matrix(X, nthread=1), output_margin=True), dtype=np.float64)
 
     def contributions(self, X: Matrix) -> tuple[Matrix, float]:
-        """Return exact TreeSHAP values; float32 inside XGBoost, so they add up within about 1e-5.
+        """Return exact TreeSHAP values, (n_samples, n_features), and their base value.
+
+        They are float32 inside XGBoost, and add up to the margin within about 1e-5.
 
         References
         ----------

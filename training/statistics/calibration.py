@@ -66,6 +66,11 @@ def calibration_slope(y: Vector, probability: Vector, centres: Names) -> Interva
 
     Each centre has an intercept of its own.
 
+    Parameters
+    ----------
+    y, probability : ndarray, (n_samples,)
+    centres : ndarray of str, (n_samples,)
+
     Returns
     -------
     IntervalEstimate or None
@@ -91,7 +96,7 @@ def brier_skill(y: Vector, probability: Vector, centres: Names) -> float | None:
     r"""Return the Brier skill score against the prevalence of each centre, :math:`1 - B / B_{prevalence}`.
 
     A centre's prevalence is known only after its outcomes are: a model that was trained without the centre may score
-    below 0 for that reason alone.
+    below 0 for that reason alone. Arrays are those of `calibration_slope`.
 
     Returns
     -------

@@ -74,7 +74,14 @@ def net_benefit(y: Vector, probability: Vector, thresholds: Vector, weights: Mat
 def decision_curves(
     y: Vector, probability: Vector, centres: Names, n_bootstrap: int = N_BOOTSTRAP
 ) -> dict[str, DecisionCurve]:
-    """Return each centre's decision curve; its band resamples the centre's patients and holds predictions fixed."""
+    """Return each centre's decision curve; its band resamples the centre's patients and holds predictions fixed.
+
+    Parameters
+    ----------
+    y, probability : ndarray, (n_samples,)
+    centres : ndarray of str, (n_samples,)
+    n_bootstrap : int
+    """
     weights, curves = bootstrap_weights(centres, n_bootstrap), {}
     for name in dict.fromkeys(centres.tolist()):
         mask = centres == name

@@ -168,7 +168,7 @@ def bootstrap_interval(
     """Return `mean_over_seeds` with a bootstrap percentile interval over patients, resampled within centre.
 
     Predictions are held fixed, so that the interval omits the variation of refitting: in simulated centres of 100
-    patients it contained the model's true AUROC in 88%.
+    patients it contained the model's true AUROC in 88%. Arrays are those of `mean_over_seeds`.
     """
     weights = bootstrap_weights(centres, seed=seed)
     value, bootstrap_values = (mean_over_seeds(metric, y, scores, centres, draws, folds) for draws in (None, weights))

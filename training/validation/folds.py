@@ -94,6 +94,14 @@ def patient_folds(y: Vector, patients: Positions, n_folds: int, seed: int) -> It
 
     There are at most as many folds as rows of the rarer class. A fold whose training rows are all of one class is
     dropped.
+
+    Parameters
+    ----------
+    y : ndarray, (n_rows,)
+        0 or 1.
+    patients : ndarray of int, (n_rows,)
+        The number of each row's patient.
+    n_folds, seed : int
     """
     rarer = int(min(y.sum(), (1 - y).sum()))
     n_folds = min(n_folds, rarer)

@@ -98,6 +98,10 @@ class DonorPanel:
         Rows of the very samples that each recipient received, where they are known.
     codes : mapping of str to str
         Codes of patients and donors.
+
+    Notes
+    -----
+    Distances that its methods take are those between all samples, (n_samples, n_samples).
     """
 
     stool: StoolSeries
