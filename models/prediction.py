@@ -6,12 +6,14 @@ Each field is documented by the string below it; pydantic reads these strings in
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from features.columns import BLOCKS
+from features.columns import BLOCKS, Column
 from models.evidence import DEMONSTRATION, Documented, Estimate, Evidence, PooledOddsRatio
 
 BlockName = Annotated[str, Field(json_schema_extra={"enum": list(BLOCKS)})]
@@ -268,6 +270,26 @@ def domain_reasons(trust: Trust, evidence: Evidence) -> tuple[str, ...]:
     """Return the reasons that concern the patient alone: none where the patient resembles the training patients."""
     model_sentences = {evidence.sentence, f"the model {DEMONSTRATION}"}
     return tuple(reason for reason in trust.reasons if reason not in model_sentences)
+
+
+def largest_contributions(explanation: Explanation, n: int) -> list[Contribution]:
+    """Return the `n` contributions of the largest absolute SHAP values, for texts.
+
+    The levels of a clinical field are one contribution, named by the level that the patient has: a man's `sex=female`
+    is no reason beside his `sex=male`.
+    """
+    contributions: list[Contribution] = []
+    levels: defaultdict[str, list[Contribution]] = defaultdict(list)
+    for item in explanation.contributions:
+        if item.block == "clinical" and (column := Column.from_name(item.block, item.feature)).level:
+            levels[column.field].append(item)
+        else:
+            contributions.append(item)
+    for field, items in levels.items():
+        level = next((item for item in items if item.value), None)
+        name, value = (field, None) if level is None else (level.feature, level.value)
+        contributions.append(Contribution(name, "clinical", value, math.fsum(item.shap for item in items)))
+    return sorted(contributions, key=lambda item: -abs(item.shap))[:n]
 
 
 @dataclass(frozen=True)

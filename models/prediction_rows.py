@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from models.prediction import Prediction
+from models.prediction import Prediction, largest_contributions
 
 TOP = 5
 """Number of contributions in a row."""
@@ -24,7 +24,7 @@ class PredictionRow:
     unconfirmed_reason : str or None
         That held-out patients do not confirm the probability; None where they do, or there are none.
     contributions : str
-        The `TOP` largest SHAP contributions in log-odds, separated by "; ".
+        The `TOP` largest SHAP contributions in log-odds, separated by "; "; of a clinical field, the sum of its levels.
     model : str
         Registered name and version, as name/version.
     model_landmark : float
@@ -57,8 +57,7 @@ COLUMNS = tuple(column.name for column in fields(PredictionRow))
 def prediction_row(prediction: Prediction) -> PredictionRow:
     """Return a prediction as a row."""
     explanation, trust = prediction.explanation, prediction.trust
-    contributions = explanation.contributions if explanation else []
-    largest = sorted(contributions, key=lambda contribution: -abs(contribution.shap))[:TOP]
+    largest = largest_contributions(explanation, TOP) if explanation else []
     return PredictionRow(
         probability=prediction.probability,
         margin=explanation.value if explanation else None,

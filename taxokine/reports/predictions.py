@@ -75,6 +75,8 @@ def _standing(prediction: Prediction) -> Iterator[tuple[str, str]]:
 
 
 def _reasons(explanation: Explanation | None) -> Iterator[tuple[str, str]]:
+    from models.prediction import largest_contributions
+
     if explanation is None:
         return
     calibration = explanation.calibration
@@ -82,8 +84,7 @@ def _reasons(explanation: Explanation | None) -> Iterator[tuple[str, str]]:
         calibration.slope * margin + calibration.intercept for margin in (explanation.base_value, explanation.value)
     )
     yield "log-odds", f"{average:+.2f} for the average training patient, {candidate:+.2f} for this candidate, by"
-    largest = sorted(explanation.contributions, key=lambda contribution: -abs(contribution.shap))
-    for contribution in largest[:CONTRIBUTIONS_SHOWN]:
+    for contribution in largest_contributions(explanation, CONTRIBUTIONS_SHOWN):
         name = f"{contribution.feature} ({contribution.block})"
         shift = calibration.slope * contribution.shap
         yield "", f"{shift:+.3f}  {name}: {_value_text(contribution)}"

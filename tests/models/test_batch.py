@@ -15,6 +15,7 @@ from models.batch import frame_candidates, numbers_candidate, predictions, table
 from models.bundle import Model
 from models.patient_input import Candidate, to_model_input
 from models.predict import ServedModel, predict
+from models.prediction import largest_contributions
 from models.prediction_rows import COLUMNS, TOP
 
 from .conftest import BLOCKS, PROFILER, UNITS, invented, trained
@@ -81,7 +82,7 @@ def test_a_row_of_the_table_equals_the_single_prediction(family: str) -> None:
         assert row.simulated == prediction.simulated
         top = row.contributions.split("; ")
         assert len(top) == TOP
-        largest = max(prediction.explanation.contributions, key=lambda c: abs(c.shap))
+        (largest,) = largest_contributions(prediction.explanation, 1)
         assert top[0] == f"{largest.feature} {largest.shap:+.3f}"
 
 

@@ -21,7 +21,14 @@ from models.encoder import Representation
 from models.joint import benefit_bounds, joint_outcome
 from models.patient_input import Candidate, Measurement, StoolProfile
 from models.predict import ServedModel, predict
-from models.prediction import Prediction, ReportedValue
+from models.prediction import (
+    Contribution,
+    Explanation,
+    PlattCalibration,
+    Prediction,
+    ReportedValue,
+    largest_contributions,
+)
 
 from .conftest import BLOCKS, PROFILER, complete, invented, prediction_of, trained, validation_of
 from .test_batch import served
@@ -49,6 +56,21 @@ def test_contributions_add_up_and_calibrate_to_the_probability(family: str, repr
 @given(margin=st.floats(-1e6, 1e6), slope=st.floats(-50, 50), intercept=st.floats(-50, 50))
 def test_a_calibrated_margin_is_a_probability(margin: float, slope: float, intercept: float) -> None:
     assert 0 <= Calibration(slope, intercept).probability(np.array(margin)) <= 1
+
+
+def test_the_levels_of_a_field_are_one_of_the_largest_contributions() -> None:
+    shares = [
+        *(Contribution("age", "clinical", 60.0, 0.3), Contribution("sex=female", "clinical", 0.0, 0.2)),
+        *(Contribution("sex=male", "clinical", 1.0, 0.25), Contribution("IL-6", "immune", 3.0, -0.4)),
+        *(Contribution("arm=a", "clinical", None, 0.01), Contribution("arm=b", "clinical", None, 0.02)),
+    ]
+    explanation = Explanation("log-odds", 0.0, 0.38, shares, PlattCalibration(1.0, 0.0))
+    largest = largest_contributions(explanation, 4)
+    assert [(item.feature, round(item.shap, 9)) for item in largest] == [
+        *(("sex=male", 0.45), ("IL-6", -0.4), ("age", 0.3), ("arm", 0.03))
+    ]
+    assert [item.value for item in largest] == [1.0, 3.0, 60.0, None]
+    assert [item.feature for item in largest_contributions(explanation, 1)] == ["sex=male"]
 
 
 def test_values_are_shown_as_measured() -> None:
