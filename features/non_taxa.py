@@ -68,9 +68,11 @@ _GROUP_OF_TAXA = re.compile(
     r"|[A-Z][a-z]+aceae(?:[ _.].+)?"
     r"|(?:X\.|\W?\[)[A-Z][a-z]+[\].][ _.]?[a-z-]{3,}.*"
     r"|[A-Z][a-z]+(?:us|um|ella|ia|monas|bacter|ides|myces)"
-    r"[ _.][a-z-]+(?:us|is|um|a|ae|i|ans|ens|genes|[ai]le))[ _.]group"
+    r"[ _.](?!(?!mitis)[a-z]+itis[ _.])[a-z-]+(?:us|is|um|a|ae|i|ans|ens|genes|[ai]le))[ _.]group"
 )
-"""Genera of SILVA and groups of species: '[Eubacterium] hallii group', 'Lachnospiraceae NK4A136 group', 'R-7 group'."""
+"""Genera of SILVA and groups of species: '[Eubacterium] hallii group', 'Lachnospiraceae NK4A136 group', 'R-7 group'.
+
+A word in -itis is a disease, as in 'Lupus nephritis group', but for Streptococcus mitis."""
 _UNCAPITALISED_TAXA = re.compile(
     r"(?i:uncultured|unculturable|unclassified|unidentified|unknown|unassigned|incertae|candidat|candidate|bacterium"
     r"|archaeon|endosymbiont|metagenome|[a-z_-]*metagenome|[a-z_-]*bacterium|phage|virus|gut|human|swine|rumen|mouse"

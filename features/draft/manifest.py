@@ -7,7 +7,7 @@ that `features.manifest.load_manifest` accepts; where the guesses are right, `fe
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,6 +91,11 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
         lines += immune_lines(roles.immune, samples, sheets)
     if course:
         lines += ["course:", *course.values()]
+    if any(line.startswith("  assessments:") for line in course.values()) and "recist" not in _keys(lines):
+        lines.append(
+            "# TODO: the assessments are read as the course of the trial alone; add each patient's best response "
+            "before progression to the sheet of patients, and describe it under 'outcomes' as 'recist'"
+        )
     reasons = {sheet.path: unused_reason(sheet, samples.patients) for sheet in sheets if sheet.path not in used_files}
     lines += [
         f"# TODO: {in_yaml(file.name)} is not used: {reasons.get(file, 'it was not recognised')}"
@@ -99,6 +104,10 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
     ]
     lines += [line for file in kinds for line in _unread_sheets(file)]
     return "\n".join(lines) + "\n"
+
+
+def _keys(lines: Iterable[str]) -> set[str]:
+    return {line.strip().partition(":")[0] for line in lines}
 
 
 def _read_sheet(file: Path) -> TextTable:

@@ -29,7 +29,7 @@ from features.tables.text import TextTable
 
 BEST_RESPONSE_COLUMN = r"recist|best_(overall_)?response|(^|_)bor(_|$)"
 STABLE_SIX_MONTHS_COLUMN = r"(^|_)pfs_?0?6(_|$)"
-_RESPONSE_COLUMN = r"(^|_)(response|responder|orr)(_|$)"
+RESPONSE_COLUMN = r"(^|_)(response|responder|orr)(_|$)"
 EVENT_TERM_COLUMN = r"term|event|(^|_)ae(_|$)|toxicity$|^aedecod$"
 GRADE_COLUMN = r"^(?!.*(tumou?r|histolog|differentiat|gleason)).*(grade|toxgr|ctcae)"
 _ONSET_COLUMN = r"^(?!.*(follow|surviv|death|progress|(^|_)(os|pfs)(_|$))).*((^|_)(days?|onset)(_|$)|^ae?stdy$)"
@@ -71,7 +71,7 @@ _QUESTION_OF_RESPONSE = (
 )
 _FLAGS = (
     ("durable_benefit", r"durable|(^|_)dcb(_|$)", "confirm: response, or stable disease of at least 6 months"),
-    ("published_response", f"{_RESPONSE_COLUMN}|benefit", _QUESTION_OF_RESPONSE),
+    ("published_response", f"{RESPONSE_COLUMN}|benefit", _QUESTION_OF_RESPONSE),
     (
         "toxicity",
         f"^(?!.*({_NO_TOXICITY}|date)).*({_TOXICITY_COLUMN})",
@@ -99,7 +99,7 @@ class OutcomesDraft:
 
     def ask_for_codes(self, columns: Mapping[str, pd.Series[str]]) -> None:
         """Ask what the cells mean of columns that are outcomes by their names, and are in no outcome yet."""
-        pattern = rf"^(?!.*({PROGRESSION_COLUMN})).*({BEST_RESPONSE_COLUMN}|{_RESPONSE_COLUMN})"
+        pattern = rf"^(?!.*({PROGRESSION_COLUMN})).*({BEST_RESPONSE_COLUMN}|{RESPONSE_COLUMN})"
         if not names_matching(self.columns, pattern) and (names := names_matching(columns, pattern)):
             values = [value for value in columns[names[0]].unique() if not is_missing(value)]
             self.lines.append(
@@ -238,7 +238,7 @@ def outcome_flag(column: str, cells: pd.Series[str]) -> dict[str, bool | None] |
     """
     if flag := find_progression_flag(column, cells):
         groups: Mapping[str, list[str]] | None = flag.rule
-    elif re.search(f"{_RESPONSE_COLUMN}|{BEST_RESPONSE_COLUMN}", snake_case(column)):
+    elif re.search(f"{RESPONSE_COLUMN}|{BEST_RESPONSE_COLUMN}", snake_case(column)):
         groups = _best_yes_no(column, cells)
         if responses := _best_responses(column, cells):
             best = responses["CR"] + responses["PR"]
@@ -274,7 +274,7 @@ def _meanings(groups: Mapping[str, list[str]] | None) -> dict[str, bool | None] 
 
 def _best_responses(column: str, cells: pd.Series[str]) -> dict[str, list[str]] | None:
     """Return the values of a column by the best response that they mean; None where most mean none."""
-    is_response = re.search(f"{BEST_RESPONSE_COLUMN}|{_RESPONSE_COLUMN}", snake_case(column))
+    is_response = re.search(f"{BEST_RESPONSE_COLUMN}|{RESPONSE_COLUMN}", snake_case(column))
     return _group(cells, {**_RECIST_WORDS, **_PLAIN_RECIST_WORDS} if is_response else _RECIST_WORDS)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -25,6 +26,7 @@ from features.draft.times import date_columns, date_questions, label_column
 from features.draft.visit_names import patients_of_names
 from features.draft.yaml_lines import in_yaml
 from features.name_matching import NAME_DIFFERENCES, NameDifference, is_number_of_spreadsheet, simplified
+from features.tables.decimals import is_number
 from features.tables.text import TextTable
 from features.taxa import TaxaTable
 
@@ -136,7 +138,7 @@ def draft_samples(
         )
     else:
         patient = match.column
-        lines.append(_patient_question(people, match.column))
+        lines.append(_patient_question(people, match.column, sheets))
     is_patient_open = lines[-1].startswith("  patient: TODO")
     donor_lines, donor_rows = draft_donors(people, patient, sheets)
     recipients = people.frame[~donor_rows]
@@ -163,7 +165,7 @@ def draft_samples(
     )
 
 
-def _patient_question(sheet: TextTable, sample_column: str) -> str:
+def _patient_question(sheet: TextTable, sample_column: str, sheets: Sequence[TextTable]) -> str:
     """Return the line of the patient where no column names one for every sample."""
     if column := patient_column_with_gaps(sheet):
         row = next(line for line, cell in sheet.frame[column].items() if cell == "")
@@ -177,7 +179,37 @@ def _patient_question(sheet: TextTable, sample_column: str) -> str:
             f"  patient: TODO  # TODO: {in_yaml(name)} holds a patient and a visit; add a column of patients, such as "
             f"{in_yaml(patient)}, and one of days; else each of {len(patients)} samples counts as a patient"
         )
+    for other in sheets:
+        if other.path != sheet.path and (link := _find_link(sheet, other)):
+            return (
+                f"  patient: TODO  # TODO: {in_yaml(other.path.name)} names them in column {in_yaml(link.patient)}, "
+                f"and its column {in_yaml(link.other_column)} is {in_yaml(link.column)} here; add its columns to this "
+                "sheet, those of patients and of days at least"
+            )
     return f"  patient: {in_yaml(sample_column)}  # TODO: no column names patients; each sample is taken as one"
+
+
+class _Link(NamedTuple):
+    """The columns by which another sheet belongs to that of the samples, and its column of patients."""
+
+    column: str
+    other_column: str
+    patient: str
+
+
+def _find_link(sheet: TextTable, other: TextTable) -> _Link | None:
+    """Return how another sheet names the patients of most rows of a sheet; None where it does not."""
+    patient = find_patient_column(other)
+    if patient is None:
+        return None
+    for column, other_column in product(sheet.header, other.header):
+        cells = sheet.frame[column]
+        is_key = cells.nunique() == len(cells) and not other.frame[other_column].duplicated().any()
+        # Rows of two sheets may be numbered alike.
+        is_key = is_key and (column == other_column or not cells.map(is_number).all())
+        if is_key and other_column != patient and 2 * cells.isin(other.frame[other_column]).sum() > len(cells):
+            return _Link(column, other_column, patient)
+    return None
 
 
 def _visit_hint(sheets: Sequence[TextTable], profiles: Sequence[str]) -> list[str]:

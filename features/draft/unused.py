@@ -7,12 +7,19 @@ from collections.abc import Set
 
 from features.analytes import is_known_analyte
 from features.draft.columns import columns_matching, find_patient_column
-from features.draft.outcomes import EVENT_TERM_COLUMN, GRADE_COLUMN
+from features.draft.outcomes import (
+    BEST_RESPONSE_COLUMN,
+    EVENT_TERM_COLUMN,
+    GRADE_COLUMN,
+    RESPONSE_COLUMN,
+    outcome_flag,
+)
 from features.draft.yaml_lines import in_yaml
 from features.name_matching import NAME_DIFFERENCES, simplified
 from features.tables.text import TextTable
 
 _MIN_ANALYTES = 3
+_MIN_PATIENTS = 3
 
 
 def unused_reason(sheet: TextTable, patients: Set[str]) -> str:
@@ -37,11 +44,26 @@ def unused_reason(sheet: TextTable, patients: Set[str]) -> str:
         )
     if (reason := _analytes_in_rows(sheet)) or (reason := _visits_in_columns(sheet)):
         return reason
+    if reason := _patients_in_columns(sheet, patients):
+        return reason
     column = find_patient_column(sheet, patients) if patients else None
     repeated = [] if column is None else sheet.frame[column][sheet.frame[column].duplicated()].tolist()
     if repeated:
-        return f"patient {in_yaml(repeated[0])} has several rows; write one row for each patient"
+        best = ", with the best of its responses before progression" if _holds_responses(sheet) else ""
+        return f"patient {in_yaml(repeated[0])} has several rows; write one row for each patient{best}"
     return _other_spelling(sheet, patients) or "it was not recognised"
+
+
+def _holds_responses(sheet: TextTable) -> bool:
+    columns = columns_matching(sheet, f"{BEST_RESPONSE_COLUMN}|{RESPONSE_COLUMN}")
+    return any(outcome_flag(column, sheet.frame[column]) is not None for column in columns)
+
+
+def _patients_in_columns(sheet: TextTable, patients: Set[str]) -> str:
+    names = [name for name in sheet.header if name in patients]
+    if len(names) < _MIN_PATIENTS or 2 * len(names) < len(sheet.header):
+        return ""
+    return f"its patients, such as {in_yaml(names[0])}, are columns; swap rows and columns, so that each is a row"
 
 
 def _analytes_in_rows(sheet: TextTable) -> str:

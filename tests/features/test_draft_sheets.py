@@ -255,6 +255,29 @@ def test_a_name_that_holds_no_visit_or_another_patient_is_not_parted(names: tupl
     assert patients_of_names(names) == {}
 
 
+def test_patients_of_another_sheet_are_pointed_to(draft: Callable[..., tuple[str, Manifest]]) -> None:
+    barcodes = "barcode,sample id,number\ns1,A,1\ns2,B,2\ns3,C,3\ns4,D,4\n"
+    text, _ = draft(barcodes=barcodes, samples="sample id,patient,day\nA,p1,-2\nB,p1,28\nC,p2,-2\nD,p2,28\n")
+    assert "TODO: samples.csv names them in column patient, and its column sample id is sample id here" in text
+    # Rows of sheets that do not belong together are numbered alike.
+    text, manifest = draft(barcodes=barcodes, samples="no,patient,day\n1,p1,-2\n2,p1,28\n3,p2,-2\n4,p2,28\n")
+    assert manifest.samples.patient == "barcode"
+
+
+def test_why_a_sheet_of_patients_is_not_used(draft: Callable[..., tuple[str, Manifest]]) -> None:
+    samples = "sample,patient,day\ns1,p1,0\ns2,p2,0\ns3,p3,0\ns4,p4,0\n"
+    text, _ = draft(samples=samples, clinical="variable,p1,p2,p3,p4\nage,50,61,70,44\nsex,F,M,F,M\n")
+    assert "its patients, such as p1, are columns; swap rows and columns" in text
+    scans = "patient,scan,response\n" + "".join(
+        f"p{i},{scan},{('SD', 'PR')[scan]}\n" for i in (1, 2) for scan in (0, 1)
+    )
+    text, _ = draft(samples=samples, clinical=scans)
+    assert "p1 has several rows; write one row for each patient, with the best of its responses before" in text
+    text, _ = draft(samples=samples, clinical=scans.replace("scan,response", "day,response"))
+    assert "  assessments: {" in text
+    assert "add each patient's best response before progression to the sheet of patients" in text
+
+
 def test_a_patient_missing_in_some_rows_is_asked_for(draft: Callable[..., tuple[str, Manifest]]) -> None:
     text, manifest = draft(sheet="patient,sample,day\np1,s1,-2\n,s2,28\np2,s3,-2\n,s4,28\n")
     assert manifest.samples.patient == "TODO"

@@ -587,6 +587,7 @@ GROUPS_OF_SILVA = (
     "NK4A214 group",
     "Family XIII AD3011 group",
     "Bacillus cereus group",
+    "Streptococcus mitis group",
     "Prevotellaceae_NK3B31_group",
     "X.Eubacterium..hallii.group",
     "Christensenellaceae.R.7.group",
@@ -614,7 +615,15 @@ def test_genera_that_are_named_groups_stay_taxa(write: Callable[[str, str], Path
             "CD8_group",
             "T1_group",
         ),
-        *("D0 group", "HLA-A2_group", "COVID-19 group", "Diabetes risk group", "Females group", "Leukemia group"),
+        *(
+            "D0 group",
+            "HLA-A2_group",
+            "COVID-19 group",
+            "Diabetes risk group",
+            "Females group",
+            "Leukemia group",
+            "Lupus nephritis group",
+        ),
     ],
 )
 def test_groups_of_patients_are_no_taxa(name: str) -> None:
