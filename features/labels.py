@@ -87,6 +87,11 @@ class OutcomeLabels:
             name for name in OUTCOME_IDS if name in self.label_by_outcome or (self.events and is_toxicity(name))
         )
 
+    @property
+    def follow_up_is_dated(self) -> bool:
+        """Whether the cohort dates the end of patients' follow-up."""
+        return self.dates is not None and bool({"last_follow_up", "overall_survival"} & set(self.dates.columns))
+
     def at_landmark(
         self, outcome: str, patients: pd.Index[str], landmark: float, by_day: float | None
     ) -> LabelAndRisk | None:
@@ -100,7 +105,8 @@ class OutcomeLabels:
         landmark : float
             A patient with an event on or before this day is no longer at risk of a first one.
         by_day : float, optional
-            Last day on which a dated event counts.
+            Last day on which a dated event counts. A patient without one, alive and followed for a shorter time, is
+            unknown; follow-up that the cohort does not date is presumed to reach this day.
         """
         if outcome in self.label_by_outcome:
             return LabelAndRisk(self.label_by_outcome[outcome].reindex(patients), pd.Series("unknown", index=patients))
@@ -109,4 +115,15 @@ class OutcomeLabels:
         event_day = self.events.first_event_day(outcome, patients)
         at_risk = (event_day.isna() | (event_day > landmark)).map({True: "yes", False: "no"})
         label = (event_day > landmark) & (event_day <= (np.inf if by_day is None else by_day))
-        return LabelAndRisk(label.where(at_risk == "yes").astype("boolean"), at_risk)
+        is_known = at_risk == "yes"
+        if by_day is not None:
+            is_known &= label | ~self._ends_before(by_day, patients)
+        return LabelAndRisk(label.where(is_known).astype("boolean"), at_risk)
+
+    def _ends_before(self, day: float, patients: pd.Index[str]) -> pd.Series[bool]:
+        """Return whose follow-up ends before a day, and not at death."""
+        dates = pd.DataFrame() if self.dates is None else self.dates
+        dates = dates.reindex(index=patients, columns=["last_follow_up", "overall_survival", "overall_survival_event"])
+        last_day = dates["last_follow_up"].fillna(dates["overall_survival"]).astype(float)
+        is_death = dates["overall_survival_event"].astype("boolean").fillna(False).astype(bool)
+        return (last_day < day) & ~(is_death & (last_day >= dates["overall_survival"].astype(float)))

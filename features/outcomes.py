@@ -71,9 +71,10 @@ def outcome_id(outcome: str, grade: str | None) -> str:
     return outcome
 
 
-def definition_of(outcome: str) -> str:
-    """Return an outcome's definition in words."""
-    return _DEFINITIONS[outcome]
+def definition_of(outcome: str, by_day: float | None = None) -> str:
+    """Return an outcome's definition in words; for toxicity, with the last day on which an event counts."""
+    horizon = f" by day {by_day:g}" if is_toxicity(outcome) and by_day is not None else ""
+    return _DEFINITIONS[outcome] + horizon
 
 
 def term_of(outcome: str) -> str:

@@ -143,7 +143,12 @@ def _cells(response: float, toxicity: float, odds_ratio: float | None) -> tuple[
 
 
 def _odds_ratio(response: Prediction, toxicity: Prediction) -> PooledOddsRatio | None:
-    """Return the odds ratio of the two outcomes: of these models' held-out predictions, else of counts."""
+    """Return the odds ratio of the two outcomes: of these models' held-out predictions, else of counts.
+
+    There is none where the models count adverse events by another day.
+    """
+    if response.evidence.by_day != toxicity.evidence.by_day:
+        return None
     pairs = ((response, toxicity), (toxicity, response))
     candidates = [
         ratio

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from features.errors import BundleError
 from features.measured_values import MeasuredValue
-from features.outcomes import definition_of, side_of
+from features.outcomes import side_of
 from models.applicability import assess_applicability
 from models.bundle import Model
 from models.confirmation import is_unconfirmed, unconfirmed_reason
@@ -132,7 +132,7 @@ def predict(models: Sequence[ServedModel], candidate: Candidate) -> Prediction:
             unconfirmed = unconfirmed_reason([side_of(model.outcome)])
     return Prediction(
         outcome=model.outcome,
-        definition=definition_of(model.outcome),
+        definition=model.evidence.definition,
         probability=probability,
         probability_range=probability_range,
         unconfirmed_reason=unconfirmed,

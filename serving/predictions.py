@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from features.errors import InputError, ModelMissing
-from features.outcomes import definition_of, is_toxicity
+from features.outcomes import is_toxicity
 from models.donors import compare_donors
 from models.engraftment import EngraftmentBundle
 from models.joint import benefit_bounds, joint_outcome
@@ -135,7 +135,7 @@ def _describe(served: ServedModel) -> ModelDescription:
     return ModelDescription(
         **asdict(served.reference),
         outcome=model.outcome,
-        definition=definition_of(model.outcome),
+        definition=model.evidence.definition,
         inputs={block: tuple(names) for block, names in model.encoder.names_.items()},
         units=model.units,
         profilers=model.profilers,

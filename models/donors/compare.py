@@ -19,7 +19,7 @@ from scipy.stats import t
 
 from features.arrays import Matrix, Vector
 from features.errors import InputError
-from features.outcomes import definition_of, is_toxicity, side_of
+from features.outcomes import is_toxicity, side_of
 from features.transplants import aligned_to, require_one_profiler
 from models.applicability import assess_applicability
 from models.confirmation import unconfirmed_change
@@ -247,7 +247,7 @@ class _OutcomeModel:
         stool_after = "the stool expected after a transplant"
         change = OutcomeChange(
             outcome=model.outcome,
-            definition=definition_of(model.outcome),
+            definition=model.evidence.definition,
             model=self.served.reference,
             probability_before=probability_now,
             probability_after=None,

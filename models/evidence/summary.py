@@ -149,6 +149,8 @@ class Evidence(StoredRecord):
     """Remarks on the training data."""
     taxokine_version: str
     """Version of Taxokine that trained the model."""
+    by_day: float | None = None
+    """Last day on which an adverse event counted, on the model's clock; null where any did, and in old bundles."""
 
     def centre_title(self, centre: str) -> str:
         """Return a centre, named as in `per_centre`, by its cohort's title: `PRIMM-UK (Lee 2022)`."""

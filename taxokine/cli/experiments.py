@@ -160,16 +160,12 @@ def promote(ctx: click.Context, model: str) -> None:
 @click.command(epilog=f"{MODEL} {COHORT}")
 @click.argument("model")
 @click.argument("cohort")
-@click.option("--by-day", type=float, metavar="DAYS",
-              help="Last day on which a dated adverse event counts, if the model was trained with one.")  # fmt: skip
 @click.option("--waive", default="", callback=comma_separated, metavar="CODE,…",
               help="Errors of the audit to validate in spite of.")  # fmt: skip
 @click.option("--recalibrate", is_flag=True,
               help="Report the performance after recalibration in the large too; the model stays.")  # fmt: skip
 @click.option("--demote", is_flag=True, help="Take the alias champion from a model that the cohort contradicts.")
-def validate(
-    model: str, cohort: str, by_day: float | None, waive: tuple[str, ...], recalibrate: bool, demote: bool
-) -> None:
+def validate(model: str, cohort: str, waive: tuple[str, ...], recalibrate: bool, demote: bool) -> None:
     """Validate a registered model on the labelled patients of a COHORT that it has not seen.
 
     \u0008
@@ -191,7 +187,7 @@ def validate(
     from taxokine.terminal import bars, show
     from training.external.run import validate_elsewhere
 
-    run = validate_elsewhere(model, cohort, bars(), by_day=by_day, waive=waive, recalibrate=recalibrate, demote=demote)
+    run = validate_elsewhere(model, cohort, bars(), waive=waive, recalibrate=recalibrate, demote=demote)
     show(external_report(run))
 
 

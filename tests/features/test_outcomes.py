@@ -162,6 +162,30 @@ def test_first_event_after_the_landmark(
 
 
 @pytest.mark.parametrize(
+    ("dates", "labels"),
+    [
+        # The first patient has an event on day 30; the last one's follow-up is unknown.
+        ({"overall_survival": [40, 100, 50, 50, None], "overall_survival_event": [False, False, False, True, None]},
+         [True, False, pd.NA, False, False]),
+        ({"last_follow_up": [35, 95, 80, 90, None]}, [True, False, pd.NA, False, False]),
+        ({"last_follow_up": [35, 20, None, 45, None], "overall_survival": [200, 200, 50, 50, None],
+          "overall_survival_event": [True, True, False, True, False]}, [True, pd.NA, pd.NA, pd.NA, False]),
+        ({"progression_free_survival": [10, 10, 10, 10, 10]}, [True, False, False, False, False]),
+    ],
+)  # fmt: skip
+def test_whose_follow_up_ends_before_the_day_is_unknown(dates: dict[str, list[float]], labels: list[bool]) -> None:
+    patients = pd.Index([*"abcde"])
+    events = AdverseEvents(pd.DataFrame({"patient": ["a"], "grade": [3.0], "day": [30.0]}), first_counted_day=0)
+    outcomes = OutcomeLabels({}, events, pd.DataFrame(dates, index=patients))
+    label, _ = outcomes.at_landmark("toxicity_3", patients, landmark=0, by_day=90) or pytest.fail("no toxicity")
+    assert label.equals(pd.Series(labels, index=patients, dtype="boolean"))
+    label, _ = outcomes.at_landmark("toxicity_3", patients, landmark=0, by_day=None) or pytest.fail("no toxicity")
+    assert label.tolist() == [True, False, False, False, False]
+    assert definition_of("toxicity_3", 90) == "immune-related adverse event of CTCAE grade 3 or above by day 90"
+    assert definition_of("objective_response", 90) == definition_of("objective_response")
+
+
+@pytest.mark.parametrize(
     ("file", "was", "becomes", "row", "column", "match"),
     [
         ("patients.csv", "71,M,SD", "71,M,iSD", 3, "best", "no rule explains 'iSD'"),

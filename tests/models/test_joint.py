@@ -140,6 +140,15 @@ def test_held_out_predictions_of_another_model_do_not_count() -> None:
     assert joint.meaning == ODDS_RATIO_MEANS
 
 
+def test_models_that_count_events_by_another_day_share_no_odds_ratio() -> None:
+    response, toxicity = prediction_of("objective_response", 0.4, [pooled(2.0)]), prediction_of("toxicity_any", 0.3)
+    assert joint_outcome([response, toxicity]).odds_ratio == pooled(2.0)
+    toxicity = replace(toxicity, evidence=replace(toxicity.evidence, by_day=90.0))
+    joint = joint_outcome([response, toxicity])
+    assert (joint.odds_ratio, joint.response_with_toxicity.expected) == (None, None)
+    assert joint.response_with_toxicity.high == pytest.approx(0.3)
+
+
 def test_contradicted_cells_have_bounds_and_no_estimates() -> None:
     ratios = [pooled(2.0, 500), of_held_out(5.0, "model/1", calibrated=False)]
     joint = joint_outcome([prediction_of("objective_response", 0.4), prediction_of("toxicity_any", 0.3, ratios)])

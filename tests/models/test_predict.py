@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from features.errors import InputError
 from features.measured_values import MeasuredValue
-from features.outcomes import OUTCOME_IDS, is_toxicity
+from features.outcomes import OUTCOME_IDS, definition_of, is_toxicity
 from models.batch import table_candidates
 from models.calibration import Calibration
 from models.encoder import Representation
@@ -252,6 +252,10 @@ def test_benefit_needs_both_sides() -> None:
 
 def test_every_prediction_defines_its_outcome() -> None:
     for outcome in OUTCOME_IDS:
-        prediction = predict([served(replace(trained("elastic_net"), outcome=outcome))], Candidate({}, STOOL, BLOOD))
-        assert len(prediction.definition) > 10
+        model = trained("elastic_net")
+        evidence = replace(model.evidence, outcome=outcome, definition=definition_of(outcome, 90))
+        model = replace(model, outcome=outcome, evidence=evidence)
+        prediction = predict([served(model)], Candidate({}, STOOL, BLOOD))
+        assert prediction.definition == evidence.definition
+        assert is_toxicity(outcome) == prediction.definition.endswith(" by day 90")
         assert is_toxicity(outcome) == ("adverse event" in prediction.definition)

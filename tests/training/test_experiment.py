@@ -342,6 +342,15 @@ def test_what_cannot_be_trained_is_refused_with_the_reason(
     assert not Path("mlflow.db").exists()
 
 
+def test_events_without_days_cannot_count_by_a_day(cohorts_dir, absent_store, monkeypatch):
+    monkeypatch.setenv("TAXOKINE_DATA", str(cohorts_dir))
+    settings.cache_clear()
+    with pytest.raises(
+        OutcomeError, match=r"adverse event of any grade by day 90: lee_2022 reports a flag without days"
+    ):
+        train(Experiment(("lee_2022", "mitox"), "toxicity", "any", by_day=90))
+
+
 def test_leave_one_cohort_out_on_real_cohorts(cohorts_dir, store, monkeypatch):
     monkeypatch.setenv("TAXOKINE_DATA", str(cohorts_dir))
     settings.cache_clear()

@@ -76,6 +76,8 @@ class ExperimentContext:
     seed : int
     counterparts : tuple of Counterpart
         Held-out predictions of the registered models of the other side (response, toxicity).
+    by_day : float, optional
+        Last day on which an adverse event counts.
     """
 
     outcome: str
@@ -86,6 +88,7 @@ class ExperimentContext:
     prior_experiments: PriorExperiments
     seed: int
     counterparts: tuple[Counterpart, ...] = ()
+    by_day: float | None = None
 
 
 def summarise(
@@ -195,7 +198,7 @@ def _training_evidence(table: FeatureTable, y: Vector, context: ExperimentContex
     cohorts = table.cohorts
     return Evidence(
         outcome=context.outcome,
-        definition=definition_of(context.outcome),
+        definition=definition_of(context.outcome, context.by_day),
         sentence="",
         beats_chance=None,
         simulated=table.simulated,
@@ -217,6 +220,7 @@ def _training_evidence(table: FeatureTable, y: Vector, context: ExperimentContex
         models_compared=context.models_compared,
         notes=context.notes,
         taxokine_version=version("taxokine"),
+        by_day=context.by_day,
     )
 
 

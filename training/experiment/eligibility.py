@@ -12,7 +12,7 @@ from features.cohort import Cohort
 from features.columns import Column
 from features.errors import OutcomeError
 from features.feature_table import FeatureTable
-from features.outcomes import definition_of, exclusion_reason
+from features.outcomes import definition_of, exclusion_reason, is_toxicity
 from models.evidence import IncompleteCohort
 from training.validation.folds import outcome_vector
 
@@ -44,6 +44,16 @@ def require_one_definition(cohorts: Sequence[Cohort], outcome: str, pool_labels:
         raise OutcomeError(
             "published_response has another definition in each cohort (some count stable disease, some do not); "
             "choose objective_response or disease_control, or add --pool-labels to pool them all the same"
+        )
+
+
+def require_dated_events(cohorts: Sequence[Cohort], outcome: str, by_day: float | None) -> None:
+    """Raise OutcomeError if adverse events should count by a day, and a cohort does not date them."""
+    undated = [cohort.name for cohort in cohorts if outcome in cohort.labels.label_by_outcome]
+    if is_toxicity(outcome) and by_day is not None and undated:
+        raise OutcomeError(
+            f"{definition_of(outcome, by_day)}: {', '.join(undated)} reports a flag without days; name cohorts with a "
+            "table of dated events (without --by-day, events of any day count)"
         )
 
 

@@ -19,6 +19,7 @@ from training.experiment.counterparts import registered_counterparts
 from training.experiment.eligibility import (
     block_sets,
     eligible_rows,
+    require_dated_events,
     require_definition,
     require_one_definition,
 )
@@ -113,6 +114,7 @@ def train(
     cohorts = read_cohorts(experiment, progress)
     require_definition(cohorts, outcome)
     require_one_definition(cohorts, outcome, experiment.pool_labels)
+    require_dated_events(cohorts, outcome, experiment.by_day)
     progress.begin("joining and auditing", 1)
     table, exclusions = eligible_rows(pooled_table(cohorts, experiment), outcome)
     findings = audit_findings(cohorts, table, outcome, experiment.waive)
@@ -127,8 +129,9 @@ def train(
         prior_experiments=tracking.prior_experiments(cohort.name for cohort in cohorts),
         seed=experiment.seed,
         counterparts=registered_counterparts(table, outcome, experiment.landmark),
+        by_day=experiment.by_day,
     )
-    description = (f"**{outcome}**: {definition_of(outcome)}", *context.notes)
+    description = (f"**{outcome}**: {definition_of(outcome, experiment.by_day)}", *context.notes)
     digest = specification_digest(experiment, tracking.table_digest(table, outcome_vector(table, outcome)))
     unfinished = resume_experiment(outcome, digest) if resume else start_experiment(digest)
     tags = experiment_tags(experiment, cohorts, outcome, context.models_compared, description)

@@ -15,7 +15,7 @@ from features.landmark import DEFAULT_WINDOW, LandmarkSpec, landmark_table
 from models.batch import table_candidates
 from models.predict import ServedModel, predict
 from models.prediction import Prediction
-from training.experiment.eligibility import eligible_rows, require_definition
+from training.experiment.eligibility import eligible_rows, require_dated_events, require_definition
 from training.progress import Progress
 
 MOST_TRAINING_PATIENTS = 0.1
@@ -43,7 +43,7 @@ class LabelledPatients:
     notes: tuple[str, ...]
 
 
-def labelled_table(served: ServedModel, cohort: Cohort, by_day: float | None) -> tuple[FeatureTable, tuple[str, ...]]:
+def labelled_table(served: ServedModel, cohort: Cohort) -> tuple[FeatureTable, tuple[str, ...]]:
     """Return the labelled patients of a cohort at the model's landmark, and remarks.
 
     Raises
@@ -55,6 +55,7 @@ def labelled_table(served: ServedModel, cohort: Cohort, by_day: float | None) ->
     """
     model, evidence = served.model, served.model.evidence
     require_definition([cohort], model.outcome)
+    require_dated_events([cohort], model.outcome, evidence.by_day)
     if cohort.manifest.clock.name not in evidence.clocks:
         clocks = " and ".join(evidence.clocks)
         raise InputError(
@@ -63,7 +64,7 @@ def labelled_table(served: ServedModel, cohort: Cohort, by_day: float | None) ->
         )
     notes = _require_unseen_names(served, cohort)
     # Bundles of protocols 1 and 2 do not report their window.
-    spec = LandmarkSpec(landmark=evidence.landmark, window=evidence.window or DEFAULT_WINDOW, by_day=by_day)
+    spec = LandmarkSpec(landmark=evidence.landmark, window=evidence.window or DEFAULT_WINDOW, by_day=evidence.by_day)
     table, exclusions = eligible_rows(landmark_table(cohort, spec), model.outcome)
     if not len(table):
         raise OutcomeError(

@@ -61,7 +61,6 @@ def validate_elsewhere(
     cohort: str,
     progress: Progress | None = None,
     *,
-    by_day: float | None = None,
     waive: tuple[str, ...] = (),
     recalibrate: bool = False,
     demote: bool = False,
@@ -75,8 +74,6 @@ def validate_elsewhere(
     cohort : str
         A manifest, by name or path.
     progress : Progress, optional
-    by_day : float, optional
-        Last day on which an adverse event counts.
     waive : tuple of str
         Codes of audit errors in spite of which to validate.
     recalibrate : bool
@@ -93,7 +90,7 @@ def validate_elsewhere(
     served = registry.find_model(model)
     progress.begin("reading the cohort and auditing it", 1)
     source = read_cohort(cohort, settings().data)
-    table, notes = labelled_table(served, source, by_day)
+    table, notes = labelled_table(served, source)
     audit_findings([source], table, served.model.outcome, waive)
     progress.advance()
     patients = predict_unseen(served, table, notes, progress)

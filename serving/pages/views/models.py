@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
-from features.outcomes import Side, definition_of, side_of
+from features.outcomes import Side, side_of
 from models.drift import DriftReport, drift
 from models.evidence import HeldOutUnit, Strength, evidence_strength, held_out_unit, other_cohorts_tested
 from models.predict import ServedModel
@@ -120,7 +120,7 @@ class ModelList:
             strength=strength,
             held_out=held_out_unit(served.model.evidence),
             other_cohorts_tested=other_cohorts_tested(served.model.evidence, served.external_validations),
-            definition=definition_of(outcome),
+            definition=served.model.evidence.definition,
             run_url=run_url,
             drift=report,
             job=job,

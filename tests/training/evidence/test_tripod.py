@@ -66,6 +66,23 @@ def test_each_is_answered_by_someone_and_no_answer_is_none(table, name):
     assert "melanoma" in report
 
 
+@pytest.mark.parametrize(
+    ("outcome", "by_day", "horizon"),
+    [
+        ("objective_response", 90.0, "Best response, whenever it came: no horizon is stated."),
+        ("toxicity_3", None, "Events count on any day of follow-up: no horizon is stated."),
+        ("toxicity_3", 90.0, "Patients who were followed for a shorter time without an event are unknown."),
+    ],
+)
+def test_the_time_horizon_is_answered(table, outcome, by_day, horizon):
+    model = served(table, next(iter(RECORDS.values())))
+    evidence = replace(model.model.evidence, outcome=outcome, by_day=by_day)
+    validation = replace(model.model.validation, evidence=evidence)
+    model = replace(model, model=replace(model.model, evidence=evidence, validation=validation))
+    (answer,) = [answer for answer in answer_checklist(model, {}) if answer.item.item == "8a"]
+    assert answer.text.endswith(f". {horizon}")
+
+
 def test_a_form_is_written_once_and_merged(table, tmp_path):
     form = tmp_path / "tripod.yaml"
     write_form(form)

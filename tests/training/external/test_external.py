@@ -18,7 +18,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from features.cohort import read_cohort
 from features.errors import InputError, OutcomeError
 from features.feature_table import Block
-from features.landmark import landmark_table
+from features.landmark import LandmarkSpec, landmark_table
 from features.settings import settings
 from models import registry
 from models.batch import table_candidates
@@ -35,7 +35,7 @@ from taxokine.simulation import Trial, simulate_trial
 from training import tracking
 from training.evidence.population import training_population
 from training.external.demotion import contradictions
-from training.external.patients import predict_unseen
+from training.external.patients import labelled_table, predict_unseen
 from training.external.performance import external_performance, recalibrated_performance
 from training.external.run import validate_elsewhere
 from training.external.sentence import validation_sentence
@@ -206,6 +206,16 @@ def test_other_questions_are_refused(other, folder, run, cohorts_dir, monkeypatc
     monkeypatch.setattr("training.external.run.settings", lambda: replace(settings(), data=cohorts_dir))
     with pytest.raises(OutcomeError, match="matson_2018 reports neither RECIST"):
         validate_elsewhere(OUTCOME, "matson_2018")
+
+
+def test_events_count_by_the_day_of_the_model(other, served):
+    cohort = read_cohort(other, other.parent)
+    evidence = replace(served.model.evidence, by_day=30.0)
+    by_day = replace(served, model=replace(served.model, outcome="toxicity_any", evidence=evidence))
+    counted, _ = labelled_table(by_day, cohort)
+    expected = landmark_table(cohort, LandmarkSpec(by_day=30)).rows["toxicity_any"]
+    assert counted.rows["toxicity_any"].sum() == expected.sum()
+    assert expected.sum() < landmark_table(cohort).rows["toxicity_any"].sum()
 
 
 def test_on_another_tumour_type_the_model_abstains_and_nothing_is_measured(other, folder, served):
