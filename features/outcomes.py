@@ -73,17 +73,20 @@ def outcome_id(outcome: str, grade: str | None) -> str:
 
 def definition_of(outcome: str, by_day: float | None = None) -> str:
     """Return an outcome's definition in words; for toxicity, with the last day on which an event counts."""
-    horizon = f" by day {by_day:g}" if is_toxicity(outcome) and by_day is not None else ""
-    return _DEFINITIONS[outcome] + horizon
+    return _DEFINITIONS[outcome] + _horizon(outcome, by_day)
 
 
-def term_of(outcome: str) -> str:
-    """Return an outcome's definition in the field's abbreviations, for the head of a column.
+def term_of(outcome: str, by_day: float | None = None) -> str:
+    """Return an outcome's definition in the field's abbreviations, for the head of a column or of a card.
 
     CR, PR and SD are complete response, partial response and stable disease (RECIST); an irAE is an immune-related
     adverse event, and its grade is of CTCAE.
     """
-    return _TERMS[outcome]
+    return _TERMS[outcome] + _horizon(outcome, by_day)
+
+
+def _horizon(outcome: str, by_day: float | None) -> str:
+    return f" by day {by_day:g}" if is_toxicity(outcome) and by_day is not None else ""
 
 
 def is_toxicity(outcome: str) -> bool:

@@ -12,7 +12,6 @@ from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import RedirectResponse
 
-from features.outcomes import term_of
 from models.evidence import DEMONSTRATION, STRENGTH_WORDS
 from models.prediction import use_of
 from serving.accounts import Visitor
@@ -106,7 +105,6 @@ _ENVIRONMENT.filters |= FILTERS
 _ENVIRONMENT.globals |= {
     "strength_words": STRENGTH_WORDS,
     "demonstration": DEMONSTRATION,
-    "term_of": term_of,
     "use_of": use_of,
     "unstated_ranges": unstated_ranges,
 }

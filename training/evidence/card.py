@@ -71,9 +71,9 @@ def model_card(validation: Validation, population: TrainingPopulation) -> str:
 
 
 def _title(validation: Validation) -> str:
-    outcome = validation.evidence.outcome
-    family = validation.family.replace("_", " ")
-    return f"{side_of(outcome).capitalize()} ({term_of(outcome)}): {family} of {' + '.join(validation.blocks)}"
+    evidence, family = validation.evidence, validation.family.replace("_", " ")
+    term = term_of(evidence.outcome, evidence.by_day)
+    return f"{side_of(evidence.outcome).capitalize()} ({term}): {family} of {' + '.join(validation.blocks)}"
 
 
 def card_html(markdown: str, figures: Mapping[str, str]) -> str:

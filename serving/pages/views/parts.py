@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from features.outcomes import Side, side_of
+from features.outcomes import Side, side_of, term_of
 from features.patient_course import PatientCourse
 from features.population import Population
 from models.evidence import evidence_sentence_since
@@ -18,9 +18,10 @@ from serving.pages.catalogue import is_promoted
 
 @dataclass(frozen=True)
 class EvidenceNote:
-    """The evidence of the model that predicts one outcome, in a sentence."""
+    """The evidence of the model that predicts one outcome, in a sentence; `term` is the outcome in abbreviations."""
 
     outcome: str
+    term: str
     sentence: str
     promoted: bool
     simulated: bool
@@ -77,8 +78,10 @@ class CellView:
 
 def evidence_note(served: ServedModel) -> EvidenceNote:
     """Return the evidence of a model."""
-    sentence = evidence_sentence_since(served.model.evidence, served.external_validations)
-    return EvidenceNote(served.model.outcome, sentence, is_promoted(served.alias), served.model.simulated)
+    model, evidence = served.model, served.model.evidence
+    sentence = evidence_sentence_since(evidence, served.external_validations)
+    term = term_of(model.outcome, evidence.by_day)
+    return EvidenceNote(model.outcome, term, sentence, is_promoted(served.alias), model.simulated)
 
 
 def may_have_learnt_from(prediction: Prediction, clinic: Clinic | None) -> bool:
