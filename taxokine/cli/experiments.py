@@ -120,7 +120,9 @@ def _opened_workers(threads: int, dask: str | None) -> Iterator[Workers]:
         yield Threads(threads)
         return
     if find_spec("distributed") is None:
-        raise click.UsageError("--dask needs Dask, which is not installed; run: pip install 'taxokine[dask]'")
+        raise click.UsageError(
+            "--dask needs Dask, which is not installed; in Taxokine's folder run: pip install '.[dask]'"
+        )
     from training.dask_workers import dask_workers
 
     with dask_workers(dask) as workers:

@@ -80,6 +80,12 @@ def test_commands_and_options_exist(command):
     assert {word for word in words if word.startswith("--")} <= options | {"--help"}
 
 
+def test_nothing_says_to_install_the_application_from_an_index():
+    # It is in none: whoever registered the name there would be run.
+    for path in (*PAGES, *(ROOT / "taxokine").rglob("*.py")):
+        assert not re.search(r"pip install[^\n]* '?taxokine\b", path.read_text(encoding="utf-8")), path
+
+
 def test_the_quickstart_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TAXOKINE_HOME", str(tmp_path / "home"))
