@@ -108,14 +108,24 @@ def cohorts_init(files: tuple[Path, ...], name: str, out: Path | None) -> None:
         click.echo(f"wrote {out}: settle each TODO, then run 'taxokine cohorts check {out}'")
 
 
+_WITHOUT_TABLE = {
+    ".py", ".r", ".rmd", ".qmd", ".ipynb", ".sh", ".md", ".rst", ".html", ".htm", ".pdf", ".docx", ".doc", ".pptx",
+    ".png", ".jpg", ".jpeg", ".svg", ".tif", ".tiff", ".log",
+}  # fmt: skip
+"""Endings of what lies beside the tables of a folder; a file that is named itself is read whatever its ending."""
+
+
 def _files_of(path: Path) -> list[Path]:
-    """Return a file, or those of a folder but for hidden files and manifests."""
+    """Return a file, or those of a folder but for hidden files, manifests, documents and programs."""
     from features.errors import InputError
 
     if path.is_file():
         return [path]
     files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
-    tables = [file for file in files if file.suffix not in (".yaml", ".yml")]
+    files = [file for file in files if file.suffix not in (".yaml", ".yml")]
+    tables = [file for file in files if file.suffix.lower() not in _WITHOUT_TABLE]
+    if others := [file.name for file in files if file not in tables]:
+        click.echo(f"not read, since their endings are not those of tables: {', '.join(others)}", err=True)
     if not tables:
         raise InputError(f"{path}: has no files; name the folder that holds the tables, or the files themselves")
     return tables

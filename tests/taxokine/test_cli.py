@@ -136,6 +136,14 @@ def test_init_takes_a_folder_for_its_files(run, trial, tmp_path):
     (folder / ".hidden.csv").write_text("a,b\n")
     (folder / "earlier.yaml").write_text("name: mine\n")
     assert run("cohorts", "init", folder).output == by_name
+    # What else lies in a folder of data.
+    (folder / "protocol.PDF").write_bytes(b"%PDF-1.7")
+    (folder / "analysis.R").write_text('x <- read.csv("patients.csv"); print("a")\n')
+    beside = run("cohorts", "init", folder)
+    assert beside.stdout == by_name
+    assert beside.stderr.splitlines() == [
+        "not read, since their endings are not those of tables: analysis.R, protocol.PDF"
+    ]
     drafted = run("cohorts", "init", folder, "--out", folder / "mine.yaml")
     assert (drafted.exit_code, (folder / "mine.yaml").read_text()) == (0, by_name)
     refused = run("cohorts", "init", folder / "results")
