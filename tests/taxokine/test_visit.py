@@ -289,9 +289,14 @@ def test_the_page_of_a_patient_prints_on_a4(page, address, tmp_path):
     page.goto(f"{address[0]}/patients/SIM-007?change=immune:IL-6")
     unfold_research(page, address[1])
     probabilities = [figure.text_content().split()[0] for figure in page.locator("[data-probability]").all()]
+    # On paper at arm's length: no paragraph of the page is set below 7 points.
+    page.emulate_media(media="print")
+    sizes = page.locator("main p:visible").evaluate_all("all => all.map(p => parseFloat(getComputedStyle(p).fontSize))")
+    assert min(sizes) * 72 / 96 >= 7
     page.pdf(path=tmp_path / "patient.pdf", prefer_css_page_size=True)
     reader = PdfReader(tmp_path / "patient.pdf")
-    assert len(reader.pages) <= 2
+    # Two sheets, and a third with a changed measurement and what is unfolded.
+    assert len(reader.pages) <= 3
     # What is printed are the numbers of the page, which are those of the API.
     printed = " ".join(sheet.extract_text() for sheet in reader.pages)
     assert len(probabilities) == 2
