@@ -223,10 +223,11 @@ def _neighbourhood(model: Model, reference: ReferenceSet, taxa: NDArray[np.float
 
 def _reasons(model: Model, candidate: Candidate, model_input: ModelInput, facts: _Facts) -> list[Reason]:
     reasons = _population_rules(candidate.population, model.population)
-    reasons += [
-        Reason("missing block", "abstain", f"the model needs {_BLOCK_CONTENTS[block]}, and none was reported")
-        for block in facts.missing_blocks
-    ]
+    reported = {"taxa": candidate.taxa, "immune": candidate.immune, "clinical": candidate.clinical}
+    for block in facts.missing_blocks:
+        none = "none that it knows" if reported.get(block) else "none"
+        sentence = f"the model needs {_BLOCK_CONTENTS[block]}, and {none} was reported"
+        reasons.append(Reason("missing block", "abstain", sentence))
     if facts.profile is not None:
         coverage = model_input.recognised or 0.0
         reasons += _coverage_rule(coverage)

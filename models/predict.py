@@ -149,7 +149,7 @@ def predict(models: Sequence[ServedModel], candidate: Candidate) -> Prediction:
 
 def _donor_part(model: Model, explanation: Explanation | None) -> str:
     if "donor" not in model.blocks:
-        return "the model reads nothing of a donor: the probability is the same whoever gives stool"
+        return "the model reads nothing of a donor: no prediction of it depends on who gives stool"
     if explanation is None:
         return "the model reads how near the stool is to the donor's, and abstains"
     share = sum(item.shap for item in explanation.contributions if item.block == "donor") * model.calibration.slope

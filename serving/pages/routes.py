@@ -88,7 +88,8 @@ def create_pages(
 
 def _patient_routes(catalogue: Catalogue, clinic: Clinic | None, engraftment: EngraftmentBundle | None) -> APIRouter:
     router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(require_visitor)])
-    candidate_list = CandidateList(catalogue, clinic, compares_donors=engraftment is not None)
+    donors = Donors(clinic.donors if clinic else (), engraftment)
+    candidate_list = CandidateList(catalogue, clinic, compares_donors=not donors.no_comparison_reason)
 
     @router.get("/")
     def candidates(request: Request, sort: str = "", find: str = "") -> Response:
@@ -100,7 +101,6 @@ def _patient_routes(catalogue: Catalogue, clinic: Clinic | None, engraftment: En
     @router.get("/patients/{patient_id:path}")
     def patient(request: Request, patient_id: str, choices: _Choices, visit: int | None = None) -> Response:
         served_clinic, current_patient = _find_patient(clinic, patient_id)
-        donors = Donors(served_clinic.donors, engraftment)
         view = patient_view(catalogue, served_clinic, current_patient, visit, choices, donors)
         inputs = Inputs(current_patient.visits[view.visit].candidate, choices.changes, _chosen_donor(choices, donors))
         record_page(request, patient_id, inputs, view.predictions.recorded())

@@ -69,6 +69,20 @@ def test_a_patient_like_the_training_patients_gets_a_prediction() -> None:
     assert {assess(c, complete_candidate).trust.verdict for c in candidates} == {"ok"}
 
 
+@pytest.mark.parametrize(
+    ("block", "measurement"),
+    [
+        ("taxa", StoolProfile({"Bacillus_terrae": 1.0}, "proportions", PROFILER)),
+        ("immune", (Measurement("CRP", MeasuredValue(3.0), "mg/L"),)),
+    ],
+)
+def test_a_block_of_which_the_model_knows_nothing_was_reported(block: str, measurement: object) -> None:
+    complete_candidate = next(c for c in patients() if len(c.immune) == len(UNITS) and "age" in c.clinical)
+    trust = assess(replace(complete_candidate, **{block: measurement}), model(*BLOCKS)).trust
+    assert trust.missing_blocks == (block,)
+    assert any(reason.endswith(", and none that it knows was reported") for reason in trust.reasons)
+
+
 @pytest.mark.parametrize("missing", BLOCKS)
 def test_without_a_block_it_abstains(missing: str) -> None:
     complete_candidate = next(c for c in patients() if len(c.immune) == len(UNITS) and "age" in c.clinical)

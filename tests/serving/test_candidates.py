@@ -9,6 +9,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 
+from features.columns import BLOCKS
 from features.patient_course import PatientCourse
 from models.evidence import PooledOddsRatio
 from models.patient_input import Candidate, StoolProfile
@@ -17,7 +18,7 @@ from serving.clinic import Clinic, Patient, Visit
 from serving.pages.catalogue import Catalogue
 from serving.pages.choices import Choices
 from serving.pages.rendering import _ENVIRONMENT
-from serving.pages.views.candidates import CandidateList
+from serving.pages.views.candidates import CandidateList, _reservation
 from serving.pages.views.patient import LEARNT_FROM_COHORT, patient_view, upload_view
 from serving.pages.views.what_if import Donors
 
@@ -122,6 +123,19 @@ def test_patients_whom_the_model_may_have_learnt_from_are_marked(models, clinic)
     assert short.partition("Toxicity")[2].count("perhaps on this one") == short.count("perhaps on this one") == 1
     elsewhere = CandidateList(Catalogue(served), replace(clinic, title="Another trial")).view("", "")
     assert elsewhere.sides_of_training_cohort == ()
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_cell_names_what_the_patient_lacks_of_any_block(models, clinic, block):
+    prediction = Catalogue(models).predict(clinic.patients["P00"].visits[0].candidate)[0]
+    trust = replace(prediction.trust, verdict="abstain", missing_blocks=(block,), taxa_recognised=None)
+    word = {"taxa": "stool", "immune": "immune", "clinical": "clinical", "donor": "donor", "over_time": "over time"}[
+        block
+    ]
+    assert re.fullmatch(f"abstains: no .*{word}.*", _reservation(replace(prediction, trust=trust)))
+    with_stool = replace(trust, taxa_recognised=0.0)
+    expected = "abstains: no known taxa" if block == "taxa" else _reservation(replace(prediction, trust=trust))
+    assert _reservation(replace(prediction, trust=with_stool)) == expected
 
 
 def test_a_column_without_a_value_is_left_out(models, clinic):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import httpx
@@ -153,6 +154,23 @@ def test_the_page_lists_donors_by_name_and_says_why(key_and_accounts, tmp_path, 
         assert re.findall(r"No change of (\w+) is stated for any donor[^:]*: the model abstains", page.text)
         assert page.text.count("the model abstains") <= 2
         assert visitor.get("/donors/SIM-999").status_code == 404
+
+
+def test_no_page_links_to_donors_that_cannot_be_compared(key_and_accounts, tmp_path, models):
+    accounts = key_and_accounts[1]
+    path = simulate_trial(tmp_path / "trial", Trial(n_patients=9, n_donors=3, n_taxa=40, seed=2))
+    bundle = validated_bundle(cohort_transplants(read_cohort(path, path.parent)), ("simulated_fmt_ici",), Progress())
+    elsewhere = replace(bundle, evidence=replace(bundle.evidence, profiler="mpa_vOct22_CHOCOPhlAnSGB_202212"))
+    accounts.add_user("dino", "clinician", PASSWORD)
+    with (
+        running(create_app(models, accounts, read_clinic(str(path), (0.0,)), engraftment=elsewhere)) as url,
+        httpx.Client(base_url=url, follow_redirects=True, timeout=30) as visitor,
+    ):
+        visitor.post("/sign-in", data={"name": "dino", "password": PASSWORD, "to": "/"})
+        page = visitor.get("/patients/SIM-001").text
+        assert "/donors/" not in page + visitor.get("/").text
+        reason = "profiled with simulated, that of the engraftment model with MetaPhlAn 4 (October 2022 database)"
+        assert f"Donors are not compared: their stool was {reason}." in page
 
 
 def test_the_clinic_knows_its_donors(tmp_path):

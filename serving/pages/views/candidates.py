@@ -23,7 +23,14 @@ from serving.pages.views.parts import (
     transplant_text,
 )
 
-_BLOCK_NAMES = {"taxa": "stool", "immune": "immune markers", "clinical": "clinical data"}
+_MISSING = {
+    "taxa": "no stool",
+    "immune": "no immune markers",
+    "clinical": "no clinical data",
+    "donor": "no donor's stool",
+    "over_time": "no immune markers over time",
+}
+"""How a cell says that a patient has nothing of a block."""
 
 
 @dataclass(frozen=True)
@@ -130,12 +137,12 @@ class CandidateList:
     catalogue : Catalogue
     clinic : Clinic, optional
     compares_donors : bool
-        Whether an engraftment model is served.
+        Whether the clinic's donors can be compared.
     """
 
     def __init__(self, catalogue: Catalogue, clinic: Clinic | None, *, compares_donors: bool = False) -> None:
         self._catalogue, self._clinic = catalogue, clinic
-        self._compares_donors = compares_donors and clinic is not None and bool(clinic.donors)
+        self._compares_donors = compares_donors
         self._row = cache(self._predict_row)
 
     def view(self, sort: str, search: str) -> CandidatesView:
@@ -219,5 +226,6 @@ def _reservation(prediction: Prediction) -> str:
     trust = prediction.trust
     if trust.verdict != "abstain":
         return "use with care" if reservations(prediction) else ""
-    reasons = [f"no {_BLOCK_NAMES[block]}" for block in trust.missing_blocks] or list(trust.decisive)
+    missing = {**_MISSING, "taxa": "no known taxa"} if trust.taxa_recognised is not None else _MISSING
+    reasons = [missing[block] for block in trust.missing_blocks] or list(trust.decisive)
     return f"abstains: {', '.join(reasons)}" if reasons else "abstains"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from features.columns import Column
 from features.errors import InputError
 from features.outcomes import Side, side_of
+from features.plain_names import profiler_title
 from models.donors import DonorStool
 from models.engraftment import EngraftmentBundle
 from models.patient_input import Candidate
@@ -28,8 +29,32 @@ class Donors:
 
     @property
     def cleared(self) -> dict[str, DonorStool]:
-        """The donors who may give stool, by name; empty without an engraftment model."""
-        return {} if self.engraftment is None else {item.name: item for item in self.stools if item.exclusion is None}
+        """The donors who can be compared, by name; empty where there is a reason against it."""
+        return {} if self.no_comparison_reason else {item.name: item for item in self._screened}
+
+    @property
+    def no_comparison_reason(self) -> str:
+        """Why no donors are compared; empty where they are."""
+        if not self.stools:
+            return "the cohort has no donor with stool"
+        if self.engraftment is None:
+            return "no engraftment model is served"
+        if not self._screened:
+            return "none was cleared by screening"
+        learnt_from = self.engraftment.evidence.profiler
+        profilers = {item.profile.profiler for item in self._screened}
+        if learnt_from is not None and profilers == {learnt_from}:
+            return ""
+        titles = " and ".join(sorted(map(_title, profilers)))
+        return f"their stool was profiled with {titles}, that of the engraftment model with {_title(learnt_from)}"
+
+    @property
+    def _screened(self) -> list[DonorStool]:
+        return [item for item in self.stools if item.exclusion is None]
+
+
+def _title(profiler: str | None) -> str:
+    return profiler_title(profiler) if profiler else "a profiler that is not stated"
 
 
 @dataclass(frozen=True)
