@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 from fastapi import APIRouter, Request, Response
+from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
 from models.engraftment import EngraftmentBundle
@@ -79,22 +81,24 @@ def _health_checks(models: ModelsByOutcome, readiness: Callable[[], Readiness] |
 # would cost a fair part of that. More workers use more cores.
 def _keyed_routes(models: ModelsByOutcome) -> APIRouter:
     router = keyed_router()
-    descriptions = describe_models(models)
+    descriptions, answers = describe_models(models), TypeAdapter(PredictionResponse)
     cards = {(served.name, served.version): served for ranked in models.values() for served in ranked}
 
     @router.post(
         "/predictions",
+        response_model=PredictionResponse,
         summary="Predict response and toxicity of a candidate patient, with explanation and evidence",
         responses=_RECORDED,
     )
-    async def create_prediction(
-        request: Request, response: Response, question: PredictionRequest
-    ) -> PredictionResponse:
+    async def create_prediction(request: Request, response: Response, question: PredictionRequest) -> Response:
         require_models(models)
         candidate = question.candidate()
         answer = predict_candidate(models, question, candidate)
-        await record_api(request, response, answer.patient.id, Inputs(candidate), recorded_predictions(answer.answers))
-        return answer
+        inputs, recorded = Inputs(candidate), recorded_predictions(answer.answers)
+        # Written while the disk writes the entry, and sent once that is done; FastAPI would write it afterwards.
+        body = cache(lambda: answers.dump_json(answer))
+        await record_api(request, response, answer.patient.id, inputs, recorded, idle_work=body)
+        return Response(body(), headers=response.headers, media_type="application/json")
 
     @router.get("/models", summary="The served models: what each reads, and its evidence")
     async def list_models() -> ModelsResponse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fastapi import Request, Response
@@ -50,10 +50,23 @@ async def record_api(
     inputs: Inputs,
     answer: tuple[RecordedProbability, ...],
     question_id: str = "",
+    idle_work: Callable[[], object] | None = None,
 ) -> None:
     """Record a question to the API, and state its entry in the headers of the response.
 
     From here on the id of the request is `question_id`, where there is one.
+
+    Parameters
+    ----------
+    request : Request
+    response : Response
+    patient : str
+        Id of the patient.
+    inputs : Inputs
+    answer : tuple of RecordedProbability
+    question_id : str
+    idle_work : callable, optional
+        As `Recorder.record` takes it.
 
     Raises
     ------
@@ -63,7 +76,7 @@ async def record_api(
     request.state.request_id = question_id or request.state.request_id
     recorder: Recorder | None = request.app.state.recorder
     if recorder is not None:
-        number = await recorder.record(_question(request, patient, inputs, answer))
+        number = await recorder.record(_question(request, patient, inputs, answer), idle_work)
         if number is not None:
             response.headers[ENTRY] = str(number)
     _count_predictions(answer)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from features.errors import InputError
 from features.settings import settings
@@ -30,6 +32,14 @@ _WITHHELD = (
 )
 
 
+class _Waiting(NamedTuple):
+    """A question that waits for its entry, the entry's number, and what is called before the wait for the disk."""
+
+    question: Question
+    number: Future[int | None]
+    before_commit: Callable[[], object]
+
+
 class Recorder:
     """Records questions before they are answered.
 
@@ -50,19 +60,28 @@ class Recorder:
 
     def __init__(self, store: RecordStore, required: bool = True) -> None:
         self.store, self._required = store, required
-        self._waiting: queue.SimpleQueue[tuple[Question, Future[int | None]]] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    async def record(self, question: Question) -> int | None:
+    async def record(self, question: Question, idle_work: Callable[[], object] | None = None) -> int | None:
         """Record a question beside other requests, and return the number of its entry.
+
+        Parameters
+        ----------
+        question : Question
+        idle_work : callable, optional
+            Called by the event loop while the disk writes, unless the question cannot be recorded.
 
         Raises
         ------
         NotRecorded
             It could not be recorded, and must be.
         """
-        return await asyncio.wrap_future(self._enqueue(question))
+        if idle_work is None:
+            return await asyncio.wrap_future(self._enqueue(question))
+        begin_work = partial(asyncio.get_running_loop().call_soon_threadsafe, idle_work)
+        return await asyncio.wrap_future(self._enqueue(question, begin_work))
 
     async def record_all(self, questions: Sequence[Question]) -> list[int | None]:
         """Record questions as `record` does, and return the numbers of their entries.
@@ -78,10 +97,10 @@ class Recorder:
         """Record a question as `record` does, while this thread waits."""
         return self._enqueue(question).result()
 
-    def _enqueue(self, question: Question) -> Future[int | None]:
+    def _enqueue(self, question: Question, before_commit: Callable[[], object] = lambda: None) -> Future[int | None]:
         future: Future[int | None] = Future()
         RECORD_QUEUE.inc()
-        self._waiting.put((question, future))
+        self._waiting.put(_Waiting(question, future, before_commit))
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._write, name="record", daemon=True)
@@ -95,24 +114,30 @@ class Recorder:
                 batch.append(self._waiting.get())
             RECORD_QUEUE.dec(len(batch))
             # A future that runs can no longer be cancelled: its client may go away, its entry stays.
-            batch = [item for item in batch if item[1].set_running_or_notify_cancel()]
+            batch = [item for item in batch if item.number.set_running_or_notify_cancel()]
             if batch:
                 self._write_batch(batch)
 
-    def _write_batch(self, batch: list[tuple[Question, Future[int | None]]]) -> None:
+    def _write_batch(self, batch: list[_Waiting]) -> None:
+        def before_commit() -> None:
+            for item in batch:
+                # The client may be gone, and the loop that answered it.
+                with suppress(RuntimeError):
+                    item.before_commit()
+
         try:
-            numbers: list[int] | list[None] = self.store.append([question for question, _ in batch])
+            numbers: list[int] | list[None] = self.store.append([item.question for item in batch], before_commit)
         except Exception as error:  # The thread must outlive whatever fails.
             # The error may quote the address of the database and a query.
             UNRECORDED.inc(len(batch))
             LOG.error("%d questions could not be recorded: %s", len(batch), type(error).__name__)
             if self._required:
-                for _, future in batch:
-                    future.set_exception(NotRecorded(_WITHHELD))
+                for item in batch:
+                    item.number.set_exception(NotRecorded(_WITHHELD))
                 return
             numbers = [None] * len(batch)
-        for (_, future), number in zip(batch, numbers, strict=True):
-            future.set_result(number)
+        for item, number in zip(batch, numbers, strict=True):
+            item.number.set_result(number)
 
 
 def open_store() -> RecordStore:

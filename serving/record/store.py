@@ -60,8 +60,15 @@ class RecordStore:
         self._insert_patient: DriverStatement[tuple[int]] = DriverStatement(_INSERT_PATIENT, engine.dialect)
         self._insert_entry: DriverStatement[tuple[()]] = DriverStatement(insert(record_entries), engine.dialect)
 
-    def append(self, questions: Sequence[Question]) -> list[int]:
-        """Append an entry for each question, all or none, and return their numbers."""
+    def append(self, questions: Sequence[Question], before_commit: Callable[[], None] = lambda: None) -> list[int]:
+        """Append an entry for each question, all or none, and return their numbers.
+
+        Parameters
+        ----------
+        questions : sequence of Question
+        before_commit : callable, optional
+            Called once nothing remains but the wait for the disk.
+        """
         prepared = [(question, question.inputs.to_json()) for question in questions]
         pseudonyms = [self.key.pseudonym(question.patient) for question in questions]
         with exclusive_cursor(self.engine) as cursor:
@@ -74,6 +81,7 @@ class RecordStore:
                 link = entry.link(self.key, link)
                 rows.append(vars(entry) | {"link": link})
             self._insert_entry.run_many(cursor, rows)
+            before_commit()
         return [row["number"] for row in rows]
 
     def fits_key(self) -> bool:

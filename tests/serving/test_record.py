@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import httpx
 import pytest
@@ -289,6 +291,41 @@ def test_a_question_that_cannot_be_recorded_is_an_error_unless_the_operator_chos
         record_entries.create(connection)
     # The writer outlives its errors.
     assert recorder.record_in_thread(question()) == 1
+
+
+def test_the_event_loop_works_while_the_disk_writes_and_nothing_is_given_where_that_fails(engine: Engine) -> None:
+    written = Event()
+
+    class FailingDisk(RecordStore):
+        def append(self, questions: Sequence[Question], before_commit: Callable[[], None] = lambda: None) -> list[int]:
+            before_commit()
+            assert written.wait(10)
+            raise OSError("no space left on device")
+
+    with pytest.raises(NotRecorded):
+        asyncio.run(Recorder(FailingDisk(engine, KEY)).record(question(), written.set))
+    assert written.is_set()
+
+
+def test_an_entry_is_made_though_the_client_and_its_event_loop_are_gone(engine: Engine) -> None:
+    begun, left = Event(), Event()
+
+    class SlowDisk(RecordStore):
+        def append(self, questions: Sequence[Question], before_commit: Callable[[], None] = lambda: None) -> list[int]:
+            begun.set()
+            assert left.wait(10)
+            return super().append(questions, before_commit)
+
+    recorder = Recorder(SlowDisk(engine, KEY))
+
+    async def leave() -> None:
+        asking = asyncio.create_task(recorder.record(question(), list))
+        await asyncio.to_thread(begun.wait)
+        asking.cancel()
+
+    asyncio.run(leave())
+    left.set()
+    assert recorder.record_in_thread(question()) == 2
 
 
 def test_the_digest_is_the_same_in_whatever_order_the_values_are_sent() -> None:
