@@ -308,12 +308,12 @@ def test_the_event_loop_works_while_the_disk_writes_and_nothing_is_given_where_t
 
 
 def test_an_entry_is_made_though_the_client_and_its_event_loop_are_gone(engine: Engine) -> None:
-    begun, left = Event(), Event()
+    begun, loop_end = Event(), Event()
 
     class SlowDisk(RecordStore):
         def append(self, questions: Sequence[Question], before_commit: Callable[[], None] = lambda: None) -> list[int]:
             begun.set()
-            assert left.wait(10)
+            assert loop_end.wait(10)
             return super().append(questions, before_commit)
 
     recorder = Recorder(SlowDisk(engine, KEY))
@@ -324,7 +324,7 @@ def test_an_entry_is_made_though_the_client_and_its_event_loop_are_gone(engine: 
         asking.cancel()
 
     asyncio.run(leave())
-    left.set()
+    loop_end.set()
     assert recorder.record_in_thread(question()) == 2
 
 
