@@ -15,7 +15,11 @@ from features.errors import InputError
 
 DateOrder = Literal["day_first", "month_first"]
 
-_YEAR_FIRST = re.compile(r"(\d{4})([-/.]?)(\d{2})\2(\d{2})(?:[T ]\d{1,2}:\d{2}.*)?")
+_YEAR_FIRST = re.compile(
+    r"(\d{4})(?:([-/.]?)(\d{2})\2(\d{2})|([-/.])(\d{1,2})\5(\d{1,2})|\u5e74(\d{1,2})\u6708(\d{1,2})\u65e5)"
+    r"(?:[T ]\d{1,2}:\d{2}.*)?"
+)
+"""The year first; in Chinese and Japanese the words for year, month and day part the numbers."""
 _IN_NUMBERS = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4})(?:[T ]\d{1,2}:\d{2}.*)?")
 _MONTH_IN_WORDS = (
     re.compile(r"(?P<day>\d{1,2})(?:st|nd|rd|th)?[-\s.]+(?P<month>[A-Za-z]{3,9})[-\s.,]+(?P<year>\d{4})"),
@@ -42,7 +46,8 @@ def parse_date(text: str, order: DateOrder | None = None) -> date | None:
     """
     text = text.strip()
     if match := _YEAR_FIRST.fullmatch(text):
-        return _date(int(match[1]), int(match[3]), int(match[4]))
+        month, day = (number for number in match.group(3, 4, 6, 7, 8, 9) if number)
+        return _date(int(match[1]), int(month), int(day))
     if match := _IN_NUMBERS.fullmatch(text):
         number_1, number_2, year = int(match[1]), int(match[3]), int(match[4])
         if order is None and number_1 <= 12 and number_2 <= 12 and number_1 != number_2:

@@ -124,6 +124,11 @@ def patient_column_with_gaps(sheet: TextTable) -> str | None:
     return column if column and (sheet.frame[column] == "").any() and (sheet.frame[column] != "").any() else None
 
 
+def is_of_another_event(column: str) -> bool:
+    """Tell whether times in a column count from or to another event than day 0, or are a patient's age."""
+    return re.search(_DAY_OF_ANOTHER_EVENT, snake_case(column)) is not None
+
+
 def find_time_column(frame: pd.DataFrame) -> TimeColumn | None:
     """Return the column that states when samples were taken: a day, a name that ends in a day, or a visit.
 
@@ -136,7 +141,7 @@ def _time_column(frame: pd.DataFrame, read_name: Callable[[str], str]) -> TimeCo
     names = {
         str(column): read_name(str(column))
         for column, cells in frame.items()
-        if not re.search(_DAY_OF_ANOTHER_EVENT, snake_case(str(column))) and cells.map(is_number).all()
+        if not is_of_another_event(str(column)) and cells.map(is_number).all()
     }
     days = [column for column, name in names.items() if re.search(DAY_COLUMN, name)]
     if days:

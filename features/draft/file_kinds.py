@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zipfile
 import zlib
 from collections import Counter
@@ -258,11 +259,8 @@ def _check_numbers_of_taxa(file: Path) -> None:
         head = read_head(table)
     names = head.header[1:]
     cells = [cell for row in head.first_rows for cell in row.cells[1:] if cell.strip()]
-    if (
-        names
-        and 2 * sum(map(is_number, cells)) >= len(cells)
-        and (look_like_taxa(head.labels) or look_like_taxa(names))
-    ):
+    numbers = [cell for cell in cells if is_number(re.sub(r"^\s*[<>]|%\s*$", "", cell))]
+    if names and 2 * len(numbers) >= len(cells) and (look_like_taxa(head.labels) or look_like_taxa(names)):
         read_number_table(file)
 
 

@@ -19,6 +19,7 @@ from features.draft.progression import (
     find_progression_flag,
     find_survival,
     is_of_other_origin,
+    is_overall_survival,
     is_time_to_event,
 )
 from features.draft.translations import NO_WORDS, YES_WORDS
@@ -32,18 +33,29 @@ STABLE_SIX_MONTHS_COLUMN = r"(^|_)pfs_?0?6(_|$)"
 RESPONSE_COLUMN = r"(^|_)(response|responder|orr)(_|$)"
 EVENT_TERM_COLUMN = r"term|event|(^|_)ae(_|$)|toxicity$|^aedecod$"
 GRADE_COLUMN = r"^(?!.*(tumou?r|histolog|differentiat|gleason)).*(grade|toxgr|ctcae)"
-_ONSET_COLUMN = r"^(?!.*(follow|surviv|death|progress|(^|_)(os|pfs)(_|$))).*((^|_)(days?|onset)(_|$)|^ae?stdy$)"
+_ONSET_COLUMN = (
+    r"^(?!.*(week|wk|month|year|follow|surviv|death|progress|(^|_)(os|pfs)(_|$))).*((^|_)(days?|onset)(_|$)|^ae?stdy$)"
+)
 _GRADE_OF_AN_EVENT = rf"{GRADE_COLUMN}(_|$)|(^|_)ctcae"
 _CAUSE_COLUMN = r"relat|causal|attribut|(^|_)cause|^aerel"
 """The columns of a table of adverse events by which CDISC, too, names the event, its grade, its day and its cause."""
-_YES_NO_WORDS = (
+_ANSWERS = (
     {**dict.fromkeys(YES_WORDS, "yes"), **dict.fromkeys(NO_WORDS, "no")},
     {"true": "yes", "t": "yes", "false": "no", "f": "no"},
+)
+_OPPOSITE = (
+    r"(^|_)(no|non|not|without|lack_of|absence_of)_((durable|clinical|objective)_)?(respon\w*|benefit|toxic\w*|ir_?ae\w*"
+    r"|adverse\w*)|(toxicity|ir_?aes?|event)_free"
+)
+"""Columns of which yes means that what they are named for did not happen."""
+_LABELS = (
     {"responder": "yes", "r": "yes", "nonresponder": "no", "nr": "no"},
     {"dcb": "yes", "ndb": "no", "ncb": "no"},
     {"crpr": "yes", "prcr": "yes", "sdpd": "no", "pdsd": "no"},
 )
 _FLAG_NUMBERS = {"1": "yes", "0": "no"}
+_GRADES = re.compile(r"(?:(?:>=?|\u2265)\s*[1-5]|[1-5]\s*[-\u2013/]\s*[1-5]|[1-5]\+)")
+"""Several grades, of which the lowest is 1, as in '3-4' and '>=3'."""
 _NO_GRADE = ("0", "g0", "grade0", "none")
 _RECIST_WORDS = {
     **{"completeresponse": "CR", "partialresponse": "PR", "stabledisease": "SD", "progressivedisease": "PD"},
@@ -69,12 +81,13 @@ _QUESTION_OF_RESPONSE = (
     "does it count stable disease? By RECIST, name it objective_response where it counts none, disease_control where "
     "it counts all"
 )
+_FLAGS_OF_TOXICITY = f"^(?!.*({_NO_TOXICITY}|date)).*({_TOXICITY_COLUMN})"
 _FLAGS = (
     ("durable_benefit", r"durable|(^|_)dcb(_|$)", "confirm: response, or stable disease of at least 6 months"),
     ("published_response", f"{RESPONSE_COLUMN}|benefit", _QUESTION_OF_RESPONSE),
     (
         "toxicity",
-        f"^(?!.*({_NO_TOXICITY}|date)).*({_TOXICITY_COLUMN})",
+        _FLAGS_OF_TOXICITY,
         "confirm the grade: any, 2 or 3 (and above)",
     ),
 )
@@ -152,10 +165,30 @@ class OutcomesDraft:
             and all(is_missing(cell) or cell in "012345" for cell in cells)
         ]
         is_drafted = any(line.startswith("  toxicity:") for line in self.lines)
-        if len(grades) > 1 and not is_drafted:
+        toxicities = [
+            name
+            for name, cells in columns.items()
+            if re.search(_FLAGS_OF_TOXICITY, snake_case(name)) and not re.search(f"{_CHECKBOX}|{DATE_COLUMN}", name)
+        ]
+        if toxicities and not is_drafted:
+            values = [value or "empty" for value in columns[toxicities[0]].unique()]
+            self.lines.append(
+                f"  # TODO: {in_yaml(toxicities[0])} may be toxicity; state which of {in_yaml(values[:6])} mean yes, "
+                "no and unknown under 'toxicity'"
+            )
+        elif len(grades) > 1 and not is_drafted:
             self.lines.append(
                 f"  # TODO: {in_yaml(grades)} may be grades of immune-related events; make one column of the highest, "
                 "and describe it under 'toxicity'"
+            )
+
+    def ask_for_deaths(self, columns: Mapping[str, pd.Series[str]]) -> None:
+        """Ask for the column of deaths where times of survival have none."""
+        times = [name for name, cells in columns.items() if is_overall_survival(name) and is_time_to_event(name, cells)]
+        if times and not any(name in line for line in self.lines for name in times):
+            self.lines.append(
+                f"  # TODO: {in_yaml(times[0])} may be survival.overall_survival; describe it with the column that "
+                "says which patients died"
             )
 
     def ask_for_other_origins(self, columns: Mapping[str, pd.Series[str]]) -> None:
@@ -228,6 +261,7 @@ def draft_outcomes(
     draft.add_progression_free(progression)
     draft.add_survival(find_survival(columns))
     draft.ask_for_other_origins(columns)
+    draft.ask_for_deaths(columns)
     return draft
 
 
@@ -285,9 +319,18 @@ def _best_yes_no(column: str, cells: pd.Series[str]) -> dict[str, list[str]] | N
     """
     has_codes = bool({normalise_word(cell) for cell in cells.unique()} & set("2345678"))
     is_toxicity = re.search(_TOXICITY_COLUMN, snake_case(column)) is not None
-    grades = {normalise_word(without_code(cell)): "yes" for cell in cells.unique() if parse_grade(cell)}
+    grades = {
+        normalise_word(without_code(cell)): "yes"
+        for cell in cells.unique()
+        if parse_grade(cell) or _GRADES.fullmatch(cell)
+    }
     numbers = {**grades, **dict.fromkeys(_NO_GRADE, "no")} if is_toxicity else {} if has_codes else _FLAG_NUMBERS
-    groupings = [groups for words in (*_YES_NO_WORDS, numbers) if (groups := _group(cells, words))]
+    answers = [groups for words in (*_ANSWERS, numbers) if (groups := _group(cells, words))]
+    if match := re.search(_OPPOSITE, snake_case(column)):
+        # Yes to "non-responder" is no response; to "responder or non-responder" it may be either.
+        has_both = re.search(r"respon|benefit", snake_case(column).replace(match[0], ""))
+        answers = [] if has_both else [groups | {"yes": groups["no"], "no": groups["yes"]} for groups in answers]
+    groupings = [*answers, *(groups for words in _LABELS if (groups := _group(cells, words)))]
     return min(groupings, key=lambda groups: len(groups["unknown"]), default=None)
 
 

@@ -199,6 +199,11 @@ def is_time_to_event(column: str, cells: pd.Series[str]) -> bool:
     return bool(is_survival) and _is_time(cells)
 
 
+def is_overall_survival(column: str) -> bool:
+    """Tell whether a column is named for overall survival."""
+    return re.search(_SURVIVAL["overall_survival"][0], snake_case(column)) is not None
+
+
 def is_of_other_origin(column: str) -> bool:
     """Tell whether a column of times says that they count from another event than treatment, as from a diagnosis."""
     return re.search(rf"(from|since|after|post)_(\w+_)?({OTHER_ORIGIN})", snake_case(column)) is not None

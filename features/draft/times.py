@@ -15,12 +15,19 @@ from features.draft.columns import (
     VISIT_COLUMN,
     find_patient_column,
     holds_dates,
+    is_of_another_event,
     names_matching,
 )
 from features.draft.visit_labels import days_of_labels
 from features.draft.yaml_lines import in_yaml
 from features.tables.text import TextTable
 
+_TIME_COLUMN = (
+    r"^(?!.*(respon|durat|antibio|treat|therap|dose|grade|onset|scan)).*"
+    r"(^|_)(time|tp|time_?point|visit|days?|weeks?|phase|event_name|sampling|collection|zeitpunkt)(_|$)"
+)
+_PART_OF_DATE = re.compile(r"\d{1,2}([-/.])\d{1,2}\1\d{2}|\d{4}[-/]\d{1,2}|\d{1,2}/\d{4}|[A-Za-z]{3,9}[- ]\d{2,4}")
+"""Dates without a century or a day, as '15/01/23' and 'Jan-2023'."""
 _NUMBER_OF_DAY = re.compile(r"[2-6]\d{4}(\.\d+)?")
 """How spreadsheets number the days: 45349 is 2024-02-27."""
 
@@ -31,6 +38,12 @@ def label_column(recipients: pd.DataFrame) -> tuple[str, dict[str, float | None]
         labels = list(recipients[column].unique())
         if 1 < len(labels) <= 20 and not any(map(is_missing, labels)):
             return column, days_of_labels(labels)
+    for column in names_matching(map(str, recipients), _TIME_COLUMN):
+        labels = list(recipients[column].unique())
+        days = days_of_labels(labels) if 1 < len(labels) <= 20 else {}
+        # Under other names a column counts as one of visits only if each of its labels states a day.
+        if days and None not in days.values() and not is_of_another_event(column):
+            return column, days
     return None
 
 
@@ -72,7 +85,10 @@ def date_questions(sheet: TextTable, recipients: pd.DataFrame, sheets: Sequence[
 
 def _mostly_dates(cells: pd.Series[str]) -> bool:
     reported = [cell for cell in cells if not is_missing(cell)]
-    return 2 * sum(_is_date(cell) or _NUMBER_OF_DAY.fullmatch(cell) is not None for cell in reported) > len(reported)
+    dates = [
+        cell for cell in reported if _is_date(cell) or _NUMBER_OF_DAY.fullmatch(cell) or _PART_OF_DATE.fullmatch(cell)
+    ]
+    return 2 * len(dates) > len(reported)
 
 
 def _is_date(cell: str) -> bool:

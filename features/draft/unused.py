@@ -16,6 +16,7 @@ from features.draft.outcomes import (
 )
 from features.draft.yaml_lines import in_yaml
 from features.name_matching import NAME_DIFFERENCES, simplified
+from features.outcomes import parse_grade
 from features.tables.text import TextTable
 
 _MIN_ANALYTES = 3
@@ -40,7 +41,7 @@ def unused_reason(sheet: TextTable, patients: Set[str]) -> str:
     if columns_matching(sheet, GRADE_COLUMN) and columns_matching(sheet, EVENT_TERM_COLUMN):
         return (
             "it may list adverse events, of which the grade (1 to 5, 'G3', 'III') and the day of onset, a number "
-            "counted from day 0, are needed; add what is not there"
+            f"counted from day 0, are needed; add what is not there{_no_grade(sheet)}"
         )
     if (reason := _analytes_in_rows(sheet)) or (reason := _visits_in_columns(sheet)):
         return reason
@@ -52,6 +53,14 @@ def unused_reason(sheet: TextTable, patients: Set[str]) -> str:
         best = ", with the best of its responses before progression" if _holds_responses(sheet) else ""
         return f"patient {in_yaml(repeated[0])} has several rows; write one row for each patient{best}"
     return _other_spelling(sheet, patients) or "it was not recognised"
+
+
+def _no_grade(sheet: TextTable) -> str:
+    for column in columns_matching(sheet, GRADE_COLUMN):
+        for line, cell in sheet.frame[column].items():
+            if parse_grade(cell) is None:
+                return f", and take out row {line}, where {in_yaml(cell)} is no grade of an event"
+    return ""
 
 
 def _holds_responses(sheet: TextTable) -> bool:

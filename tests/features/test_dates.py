@@ -28,7 +28,8 @@ PARTS = {
 @pytest.mark.parametrize(
     "text",
     ["2023-04-13", "2023/04/13", "20230413", "2023-04-13T08:15:00", "2023-04-13 08:15", "13/04/2023", "4/13/2023",
-     "13.4.2023", "13-Apr-2023", "13 April 2023", "Apr 13, 2023", "April 13th 2023", "2023-Apr-13"],
+     "13.4.2023", "13-Apr-2023", "13 April 2023", "Apr 13, 2023", "April 13th 2023", "2023-Apr-13",
+     "2023/4/13", "2023.4.13", "2023\u5e744\u670813\u65e5"],
 )  # fmt: skip
 def test_dates_that_can_mean_one_day_only(text: str) -> None:
     assert parse_date(text) == date(2023, 4, 13)

@@ -11,7 +11,9 @@ import pytest
 from features.audit import audit
 from features.cohort import Cohort, read_cohort
 from features.draft import draft_manifest, find_event_flag, outcome_flag
+from features.draft.outcomes import find_event_columns
 from features.manifest import DatedEvent, Manifest, Toxicity, YesNo, load_manifest
+from features.tables.text import read_text_table
 
 N = 24
 
@@ -88,6 +90,62 @@ def test_survival_from_another_event_is_asked_for(draft_of: Callable[..., Manife
     assert from_day_0.survival is not None
     assert from_day_0.survival.overall_survival is not None
     assert from_day_0.survival.overall_survival.time == "OS_days"
+
+
+@pytest.mark.parametrize("column", ["non_responder", "No response", "without clinical benefit"])
+@pytest.mark.parametrize("words", [("1", "0"), ("yes", "no"), ("TRUE", "FALSE")])
+def test_a_flag_of_no_response_is_turned_round(
+    draft_of: Callable[..., Manifest], column: str, words: tuple[str, str]
+) -> None:
+    response = draft_of({column: words}).outcomes.published_response
+    assert response is not None
+    assert (response.yes, response.no) == (words[1:], words[:1])
+
+
+def test_labels_of_response_mean_the_same_under_any_name(draft_of: Callable[..., Manifest]) -> None:
+    response = draft_of({"non_responder": ["NR", "R"]}).outcomes.published_response
+    assert response is not None
+    assert (response.yes, response.no) == (("R",), ("NR",))
+    response = draft_of({"non_small_cell_response": ["1", "0"]}).outcomes.published_response
+    assert response is not None
+    assert response.yes == ("1",)
+    assert draft_of({"responder_or_non_responder": ["1", "0"]}).outcomes.published_response is None
+
+
+def test_a_flag_of_no_toxicity_is_turned_round(draft_of: Callable[..., Manifest]) -> None:
+    toxicity = draft_of({"best_response": ["CR", "PD"], "no_irAE": ["1", "0"]}).outcomes.toxicity
+    assert isinstance(toxicity, Toxicity)
+    assert (toxicity.yes, toxicity.no) == (("0",), ("1",))
+
+
+def test_a_span_of_grades_is_toxicity(draft_of: Callable[..., Manifest]) -> None:
+    toxicity = draft_of({"irae_grade": ["0", "1", "3-4", ">=3", "0-1", "2+"]}).outcomes.toxicity
+    assert isinstance(toxicity, Toxicity)
+    assert (toxicity.yes, toxicity.unknown) == (("1", "3-4", ">=3", "2+"), ("0-1",))
+
+
+@pytest.mark.parametrize("cells", [["", "1", "2", "3"], ["colitis", "rash", "none", ""]])
+def test_what_empty_or_other_cells_of_toxicity_mean_is_asked(
+    draft_of: Callable[..., Manifest], tmp_path: Path, cells: list[str]
+) -> None:
+    assert draft_of({"best_response": ["CR", "PD"], "irAE": cells}).outcomes.toxicity is None
+    assert "irAE may be toxicity; state which of" in (tmp_path / "mine.yaml").read_text()
+
+
+def test_the_column_of_deaths_is_asked_for(draft_of: Callable[..., Manifest], tmp_path: Path) -> None:
+    draft_of({"best_response": ["CR", "PD"], "OS_months": ["3", "5", "9"], "status": ["1", "2"]})
+    assert (
+        "OS_months may be survival.overall_survival; describe it with the column that says which"
+        in (tmp_path / "mine.yaml").read_text()
+    )
+
+
+def test_an_onset_in_weeks_is_no_day(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text("patient,AE term,grade,onset week\np1,colitis,2,3\n")
+    assert find_event_columns(read_text_table(path)) is None
+    path.write_text("patient,AE term,grade,onset day\np1,colitis,2,21\n")
+    assert find_event_columns(read_text_table(path)) == {"grade": "grade", "day": "onset day", "term": "AE term"}
 
 
 def test_grades_of_several_kinds_of_events_are_asked_about(draft_of: Callable[..., Manifest], tmp_path: Path) -> None:

@@ -150,6 +150,38 @@ def test_days_of_weeks_and_months(column: str, cells: str, labels: dict[str, flo
     assert time == (labels and TimeColumn("day", column, labels=labels))
 
 
+@pytest.mark.parametrize(
+    ("column", "labels", "is_drafted"),
+    [
+        ("day", ("D0", "D14"), True),
+        ("week", ("W0", "W6"), True),
+        ("collection_timepoint", ("baseline", "W6"), True),
+        ("Zeitpunkt", ("Baseline", "Woche 6"), True),
+        ("sampling time", ("BL", "6 weeks"), True),
+        ("phase", ("Pre-treatment", "On-treatment"), False),
+        ("time_to_response", ("W6", "W12"), False),
+        ("survival time", ("6 months", "12 months"), False),
+        ("antibiotics_time", ("pre", "W4"), False),
+    ],
+)
+def test_labels_under_other_names_date_samples_if_each_states_a_day(
+    draft: Callable[..., tuple[str, Manifest]], column: str, labels: tuple[str, str], is_drafted: bool
+) -> None:
+    rows = "".join(f"s{i},p{i // 3},{labels[i % 2]}\n" for i in range(1, 5))
+    _, manifest = draft(samples=f"sample,patient,{column}\n" + rows)
+    assert (manifest.samples.day is not None) == is_drafted
+
+
+@pytest.mark.parametrize("cell", ["15/01/23", "Jan-2023", "2023-01"])
+def test_dates_without_a_century_or_a_day_are_pointed_out(
+    draft: Callable[..., tuple[str, Manifest]], cell: str
+) -> None:
+    rows = "".join(f"s{i},p{i},{cell},2023-02-03\n" for i in range(1, 5))
+    text, manifest = draft(samples="sample,patient,collection date,first dose date\n" + rows)
+    assert manifest.samples.day is None
+    assert f"{cell if cell[0] == 'J' else chr(34) + cell + chr(34)} is no date of one day, such as 2024-02-27" in text
+
+
 @pytest.mark.parametrize("column", ["days_since_diagnosis", "Days from surgery", "days since last dose"])
 def test_days_from_another_event_date_no_samples(column: str) -> None:
     cells = ["100", "230", "410"]
