@@ -83,6 +83,12 @@ class ExternalPerformance(Documented):
     """Each centre, where the cohort has several."""
 
     @property
+    def auroc_unit(self) -> str:
+        """What the AUROC is the mean of, as in ', mean of 3 centres'; empty of one centre."""
+        n_centres = sum(row.auroc.value is not None for row in self.by_centre)
+        return f", mean of {n_centres} centres" if n_centres > 1 else ""
+
+    @property
     def has_few_of_a_class(self) -> bool:
         """Whether fewer than `FEWEST_OF_A_CLASS` patients had the outcome, or were without."""
         patients, events = self.outcomes.patients, self.outcomes.events

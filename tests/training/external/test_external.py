@@ -296,6 +296,14 @@ def test_recalibration_restores_the_level_and_no_one_fits_their_own():
     assert recalibrated_performance(np.array([1.0, 0, 0]), shifted[:3], "c") is None
 
 
+def test_an_auroc_of_several_centres_is_called_their_mean():
+    y, probability, performance = simulated_performance(90)
+    assert performance.auroc_unit == ""
+    by_centre = external_performance(y, probability, "c", np.repeat(np.array(["a", "b", "c"], dtype=object), 30))
+    sentence = validation_sentence("c", by_centre, abstained=0, simulated=False)
+    assert re.search(r"\(AUROC 0\.\d\d, 0\.\d\d-\d\.\d\d, mean of 3 centres\)", sentence)
+
+
 @pytest.mark.parametrize(
     ("events", "others", "text"),
     [
