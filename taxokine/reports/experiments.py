@@ -158,12 +158,16 @@ def _incomplete_cohort(cohort: IncompleteCohort) -> str:
 
 
 def _registration(result: ExperimentResult) -> str:
-    """Return which model is registered as candidate."""
-    registered = next((trained for trained in result.trained if trained.model is not None), None)
-    if registered is None:
+    """Return which model is registered as candidate, under the name by which commands take it."""
+    from models.registry import registered_name
+
+    models = [trained.model for trained in result.trained if trained.model is not None]
+    if not models:
         return f"{result.outcome}: no model is registered, since scikit-learn classifiers are compared only"
-    name = f"{registered.family} on {'+'.join(registered.blocks)}"
-    return f"{result.outcome}: {name} is registered as candidate, version {result.aliases['candidate']}"
+    best = models[0]
+    name = f"{best.family} on {'+'.join(best.blocks)}"
+    registry_name = registered_name(result.outcome, best.evidence.landmark)
+    return f"{registry_name}: {name} is registered as candidate, version {result.aliases['candidate']}"
 
 
 def _number(value: float | None) -> str:

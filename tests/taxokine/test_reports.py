@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,10 +13,11 @@ from models.prediction import Contribution, Explanation, ModelReference, PlattCa
 from serving.schemas import NOTICE, PatientReference, PredictionResponse
 from taxokine.donor_comparison import CohortComparison
 from taxokine.reports.donors import comparison_report
-from taxokine.reports.experiments import promotion_report
+from taxokine.reports.experiments import _registration, promotion_report
 from taxokine.reports.predictions import _reasons, prediction_report
 from taxokine.terminal import WIDTH, bars, facts, show
 from training.evidence.promotion import Gate, Promotion
+from training.experiment import ExperimentResult
 
 from ..models.conftest import prediction_of
 from ..training.evidence.validations import LOCO
@@ -43,6 +45,14 @@ def test_a_refusal_explains_the_gates_that_failed_and_only_those(capsys):
 def test_a_granted_promotion_names_the_champion(capsys):
     report = printed(promotion_report(Promotion("toxicity_any", "3", False, GATES[1:])), capsys)
     assert report.endswith("1 of 1 gates passed; promoted: this version is now the champion\n")
+
+
+@pytest.mark.parametrize(("landmark", "name"), [(0.0, "toxicity_any"), (28.0, "toxicity_any_day_28")])
+def test_a_registered_model_is_named_as_commands_take_it(landmark, name):
+    model = SimpleNamespace(family="xgboost", blocks=("taxa",), evidence=SimpleNamespace(landmark=landmark))
+    trained = [SimpleNamespace(model=None), SimpleNamespace(model=model)]
+    result = ExperimentResult("toxicity_any", "", trained, {"candidate": "3"}, (), set())
+    assert _registration(result) == f"{name}: xgboost on taxa is registered as candidate, version 3"
 
 
 def test_long_lines_are_not_broken_and_brackets_are_kept(capsys):

@@ -55,7 +55,7 @@ class ExperimentResult:
     Attributes
     ----------
     outcome : str
-        Id of the outcome, which is also the name of the registered model.
+        Id of the outcome, which is also the name of the registered model of day 0.
     run_id : str
         Parent run.
     trained : list of TrainedModel
