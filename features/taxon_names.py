@@ -158,6 +158,14 @@ def look_like_taxa(labels: Sequence[str]) -> bool:
     return len(_COMMON_GUT_GENERA & set(labels)) >= 2 or 2 * n_taxa > len(labels)
 
 
+def name_known_taxa(labels: Sequence[str]) -> bool:
+    """Tell whether any label states its rank or names a common genus, as 'Liver metastases' does not."""
+    genera = (re.split(r"[\s_.]", label.strip().strip("["), maxsplit=1)[0] for label in labels)
+    return (
+        any(map(stated_rank, labels)) or any(map(is_clade_string, labels)) or not _COMMON_GUT_GENERA.isdisjoint(genera)
+    )
+
+
 def is_feature_id(label: str) -> bool:
     """Tell whether a label is the id of a feature and no name: 'OTU_12', a hash, a sequence, a number."""
     return _ID.fullmatch(label.strip()) is not None

@@ -39,7 +39,7 @@ OTHER_ORIGIN = r"diagnos|birth|surg|resect|metasta|biops"
 """Events before treatment from which a time may count."""
 _DAY_OF_ANOTHER_EVENT = (
     r"first_(collection|sample|visit)|surviv|pfs|(^|_)os(_|$)|follow|contact|death|deceased|progress|relapse"
-    rf"|(^|_)age(_|$)|(^|_)last(_|$)|{OTHER_ORIGIN}"
+    rf"|(^|_)age(_|$)|(^|_)last(_|$)|to_(first_)?(respon|ir_?ae|toxic)|antibio|steroid|hospital|{OTHER_ORIGIN}"
 )
 """Days in columns of these names count from or to another event than day 0 of the cohort's clock."""
 _MOST_LABELS = 40

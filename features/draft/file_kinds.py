@@ -25,7 +25,14 @@ from features.tables.text import TextTable, read_text_table
 from features.tables.workbook import is_workbook
 from features.taxa import TaxaTable, read_taxa_at_finest_rank
 from features.taxa_source import Format, SampleAxis, TableRank
-from features.taxon_names import are_feature_ids, is_clade_string, is_sintax, look_like_taxa, stated_rank
+from features.taxon_names import (
+    are_feature_ids,
+    is_clade_string,
+    is_sintax,
+    look_like_taxa,
+    name_known_taxa,
+    stated_rank,
+)
 
 FileKind = Literal["sheet", "taxonomy", "metaphlan", "kraken", "bracken", "biom", "qza", "table/columns", "table/rows"]
 """The kind of a file: a taxa table is named by its format of `features.taxa.read_taxa` and the axis of its samples."""
@@ -56,6 +63,8 @@ _OFFICE_FILES = {
     "ppt/presentation.xml": "a presentation; ask for the table itself, as CSV",
 }
 """Archives of office software, by a file that each holds."""
+_FEW_TAXA = 20
+"""Columns from which names of two words are those of taxa; clinical sheets have fewer that are numbers."""
 _SEQUENCES = "sequences, not a table; profile them first, for example with MetaPhlAn, or DADA2 in QIIME 2"
 
 
@@ -193,8 +202,15 @@ def _table_kind(table: OpenTable) -> FileKind:
     for are_features in (look_like_taxa, are_feature_ids):
         rows_are_features, columns_are_features = are_features(labels), are_features(layout.column_names)
         if rows_are_features != columns_are_features:
+            if columns_are_features and are_features is look_like_taxa and _may_be_clinical(layout.column_names):
+                return "sheet"
             return "table/columns" if rows_are_features else "table/rows"
     return "sheet"
+
+
+def _may_be_clinical(names: Sequence[str]) -> bool:
+    """Tell whether a few names of two words may be of clinical columns, as 'Liver metastases', and not of taxa."""
+    return len(names) < _FEW_TAXA and not name_known_taxa(names)
 
 
 def _is_taxonomy(head: Head, layout: TaxaLayout) -> bool:

@@ -326,10 +326,13 @@ def _best_yes_no(column: str, cells: pd.Series[str]) -> dict[str, list[str]] | N
     }
     numbers = {**grades, **dict.fromkeys(_NO_GRADE, "no")} if is_toxicity else {} if has_codes else _FLAG_NUMBERS
     answers = [groups for words in (*_ANSWERS, numbers) if (groups := _group(cells, words))]
-    if match := re.search(_OPPOSITE, snake_case(column)):
+    match = re.search(_OPPOSITE, snake_case(column))
+    if match and not re.search(r"\b[Nn][or]\.", column):
         # Yes to "non-responder" is no response; to "responder or non-responder" it may be either.
         has_both = re.search(r"respon|benefit", snake_case(column).replace(match[0], ""))
-        answers = [] if has_both else [groups | {"yes": groups["no"], "no": groups["yes"]} for groups in answers]
+        answers = (
+            [] if has_both or has_codes else [groups | {"yes": groups["no"], "no": groups["yes"]} for groups in answers]
+        )
     groupings = [*answers, *(groups for words in _LABELS if (groups := _group(cells, words)))]
     return min(groupings, key=lambda groups: len(groups["unknown"]), default=None)
 

@@ -52,6 +52,11 @@ def unused_reason(sheet: TextTable, patients: Set[str]) -> str:
     if repeated:
         best = ", with the best of its responses before progression" if _holds_responses(sheet) else ""
         return f"patient {in_yaml(repeated[0])} has several rows; write one row for each patient{best}"
+    if column is not None:
+        return (
+            f"it names patients in column {in_yaml(column)}, but no other column is known by its name; describe it "
+            "under 'patients', with the columns to learn from as 'covariates'"
+        )
     return _other_spelling(sheet, patients) or "it was not recognised"
 
 

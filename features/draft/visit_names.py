@@ -9,6 +9,8 @@ _VISIT = (
     r"(?:d|day|w|wk|week|v|visit|t|tp|time_?point|m|mo|month)[ _.-]?[+-]?\d+|c\d+d\d+|cycle\d+(?:day\d+)?"
     r"|(?:pre|post)(?:[ _-]?(?:fmt|ici|treatment|therapy|tx|dose))?\d*|baseline|bl|screening|eot|follow-?up|fu\d*|on"
 )
+_MOST_VISITS = 8
+"""The most visits of a patient on average, beyond which what precedes a visit is a centre or a study."""
 _NAME = re.compile(
     rf"(?P<patient>.*?[^\W_])(?:[ _.-]+(?P<visit>{_VISIT})|(?<=\d)(?P<glued>[dwvtm][+-]?\d+))", re.IGNORECASE
 )
@@ -32,6 +34,6 @@ def patients_of_names(names: Collection[str], patients: Iterable[str] = ()) -> d
     is_parted = (
         2 * sum(patient in patient_set for patient in patient_by_name.values()) > n_names
         if patient_set
-        else len(set(patient_by_name.values())) < n_names
+        else 1 < (n_patients := len(set(patient_by_name.values()))) < n_names <= _MOST_VISITS * n_patients
     )
     return patient_by_name if is_parted else {}

@@ -255,8 +255,11 @@ def _count_titles(rows: Sequence[Row]) -> int:
     """Return the number of rows above the header that hold one cell each, as the title of a supplementary table."""
     n_texts = [sum(map(bool, map(str.strip, row.cells))) for row in rows]
     n_titles = next((i for i, n in enumerate(n_texts) if n > 1), 0)
-    # A header of one name may stand above two columns, as R writes it.
-    return n_titles if 0 < n_titles <= MOST_TITLES and n_texts[n_titles] >= LEAST_NAMES < len(rows) else 0
+    if not 0 < n_titles <= MOST_TITLES or n_texts[n_titles] < LEAST_NAMES or len(rows) <= n_titles + 1:
+        return 0
+    # A header may name its first column alone; a title has several words, and a header below it no numbers.
+    are_titles = all(" " in "".join(row.cells).strip() for row in rows[:n_titles])
+    return n_titles if are_titles and not any(map(is_number, rows[n_titles].cells)) else 0
 
 
 def _is_footnote(row: Row, n_columns: int) -> bool:

@@ -428,6 +428,23 @@ def test_the_sheets_of_a_workbook_that_are_not_read_are_named(write: Callable[..
     assert "of book.xlsx the sheet samples alone is read; save those of [clinical, cytokines] that belong" in text
 
 
+@pytest.mark.parametrize(
+    ("columns", "kind"),
+    [
+        (("Liver metastases", "Brain metastases"), "sheet"),
+        (("age", "Tumor mutational burden", "Lactate dehydrogenase"), "sheet"),
+        (("Roseburia hominis", "Dialister invisus"), "table/rows"),
+        (("s__Alpha_one", "s__Beta_two"), "table/rows"),
+        (tuple(f"Genus{'abcdefghijklmnopqrstuvwxyz'[i]} species" for i in range(26)), "table/rows"),
+    ],
+)
+def test_clinical_columns_of_two_words_are_no_taxa(
+    write: Callable[..., Path], columns: tuple[str, ...], kind: str
+) -> None:
+    sheet = write("sheet.csv", {"patient": ["p1", "p2"], **{name: ["0", "1"] for name in columns}})
+    assert find_file_kind(sheet) == kind
+
+
 def test_an_invalid_cell_is_named_and_not_taken_for_a_missing_rank(write: Callable[..., Path]) -> None:
     with pytest.raises(FileError, match=r"table.tsv, row 4, column 'x_C1'"):
         draft_manifest([write("table.tsv", METAPHLAN.replace("\t50\t1", "\tmany\t1"))], "mine")

@@ -118,6 +118,13 @@ def test_a_flag_of_no_toxicity_is_turned_round(draft_of: Callable[..., Manifest]
     assert (toxicity.yes, toxicity.no) == (("0",), ("1",))
 
 
+@pytest.mark.parametrize("cells", [["0", "1"], ["0", "1", "3"]])
+def test_a_number_of_events_is_not_turned_round(draft_of: Callable[..., Manifest], cells: list[str]) -> None:
+    toxicity = draft_of({"best_response": ["CR", "PD"], "No. adverse events": cells}).outcomes.toxicity
+    assert isinstance(toxicity, Toxicity)
+    assert (toxicity.yes, toxicity.no) == (tuple(cells[1:]), ("0",))
+
+
 def test_a_span_of_grades_is_toxicity(draft_of: Callable[..., Manifest]) -> None:
     toxicity = draft_of({"irae_grade": ["0", "1", "3-4", ">=3", "0-1", "2+"]}).outcomes.toxicity
     assert isinstance(toxicity, Toxicity)

@@ -143,6 +143,7 @@ def test_a_day_of_a_cycle_is_no_day_of_the_clock(draft: Callable[..., tuple[str,
         ("month", "3 7 11", None),
         ("weeks_of_steroids", "2 5", None),
         ("os_weeks", "0 50", None),
+        ("weeks_to_response", "6 12", None),
     ],
 )
 def test_days_of_weeks_and_months(column: str, cells: str, labels: dict[str, float] | None) -> None:
@@ -182,7 +183,10 @@ def test_dates_without_a_century_or_a_day_are_pointed_out(
     assert f"{cell if cell[0] == 'J' else chr(34) + cell + chr(34)} is no date of one day, such as 2024-02-27" in text
 
 
-@pytest.mark.parametrize("column", ["days_since_diagnosis", "Days from surgery", "days since last dose"])
+@pytest.mark.parametrize(
+    "column",
+    ["days_since_diagnosis", "Days from surgery", "days since last dose", "days_to_response", "days_of_antibiotics"],
+)
 def test_days_from_another_event_date_no_samples(column: str) -> None:
     cells = ["100", "230", "410"]
     assert find_time_column(pd.DataFrame({column: cells})) is None
@@ -282,7 +286,9 @@ def test_a_patient_and_a_visit_in_one_name_are_asked_for(
     assert "holds patient p1 of sheet.csv, column patient, and a visit; write a sheet of the samples" in text
 
 
-@pytest.mark.parametrize("names", [("A_1", "A_2"), ("S1_rep1", "S1_rep2"), ("MEL_D1", "OVA_D2"), ("P1_on", "P2x")])
+@pytest.mark.parametrize(
+    "names", [("A_1", "A_2"), ("S1_rep1", "S1_rep2"), ("MEL_D1", "OVA_D2"), ("P1_on", "P2x"), ("MEL_T1", "MEL_T2")]
+)
 def test_a_name_that_holds_no_visit_or_another_patient_is_not_parted(names: tuple[str, str]) -> None:
     assert patients_of_names(names) == {}
 
@@ -300,6 +306,8 @@ def test_why_a_sheet_of_patients_is_not_used(draft: Callable[..., tuple[str, Man
     samples = "sample,patient,day\ns1,p1,0\ns2,p2,0\ns3,p3,0\ns4,p4,0\n"
     text, _ = draft(samples=samples, clinical="variable,p1,p2,p3,p4\nage,50,61,70,44\nsex,F,M,F,M\n")
     assert "its patients, such as p1, are columns; swap rows and columns" in text
+    text, _ = draft(samples=samples, clinical="patient,Karnofsky\np1,90\np2,80\np3,70\np4,100\n")
+    assert "it names patients in column patient, but no other column is known by its name" in text
     scans = "patient,scan,response\n" + "".join(
         f"p{i},{scan},{('SD', 'PR')[scan]}\n" for i in (1, 2) for scan in (0, 1)
     )

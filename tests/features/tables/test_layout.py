@@ -339,6 +339,12 @@ def test_a_patient_without_values_is_no_note(write: Write) -> None:
     assert columns(table)["patient"] == ["p1", "Noteborn", "p3"]
 
 
+@pytest.mark.parametrize("content", ["sample,,\ns1,p1,F\ns2,p2,M\n", "Table S1\nsample,1,2\ns1,p1,F\ns2,p2,M\n"])
+def test_what_may_be_a_header_or_data_is_no_title(write: Write, content: str) -> None:
+    with pytest.raises(FileError, match="expected 1 cells, as in the header"):
+        read_text_table(write(content))
+
+
 @pytest.mark.parametrize("content", ["age\np1,50\np2,60\n", "title\na,b\n1,2\n3,4\n", "a\nb\nc\nd\n"])
 def test_a_header_of_one_name_is_no_title(write: Write, content: str) -> None:
     table = read_text_table(write(content))
