@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from features.columns import BLOCKS
 from features.errors import InputError, ModelMissing
-from features.outcomes import definition_of
+from features.outcomes import OUTCOME_IDS, definition_of
 from features.settings import settings
 from models.bundle import Model, load_bundle, save_bundle
 from models.encoder import BlockEncoder
@@ -372,9 +372,13 @@ def served_models(alias: str | None = None) -> dict[str, list[ServedModel]]:
 
 
 def models_by_outcome(models: Iterable[tuple[str, ServedModel]]) -> dict[str, list[ServedModel]]:
-    """Return models by the outcome that comes with each, those of the earliest landmark first, else in their order."""
+    """Return models by the outcome that comes with each, those of the earliest landmark first, else in their order.
+
+    Outcomes are in the order of `OUTCOME_IDS`: where several of a side are served, the first stands beside the other
+    side's first in the four cells.
+    """
     by_outcome: dict[str, list[ServedModel]] = {}
-    for outcome, served in models:
+    for outcome, served in sorted(models, key=lambda item: OUTCOME_IDS.index(item[0])):
         by_outcome.setdefault(outcome, []).append(served)
     for ranked in by_outcome.values():
         ranked.sort(key=lambda served: served.model.evidence.landmark)

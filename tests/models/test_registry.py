@@ -30,6 +30,7 @@ from models.registry import (
     find_model,
     load_version,
     log_bundle,
+    models_by_outcome,
     promote,
     register,
     served_models,
@@ -204,6 +205,14 @@ def test_models_of_two_landmarks_are_two_registered_models(store: Any, logged: d
     # The bundles of the test are of landmark 0; both registered models are served under one outcome.
     assert [served.name for served in served_models()[OUTCOME]] == [OUTCOME, f"{OUTCOME}_day_28"]
     assert find_model(f"{OUTCOME}_day_28").model.family == "xgboost"
+
+
+def test_outcomes_stand_in_the_order_of_their_list_whatever_their_names() -> None:
+    served = ServedModel(trained("elastic_net"), "name", "1", "", "candidate")
+    names = ("toxicity_3", "disease_control", "toxicity_any", "objective_response")
+    assert list(models_by_outcome((name, served) for name in names)) == [
+        *("objective_response", "disease_control", "toxicity_any", "toxicity_3")
+    ]
 
 
 def test_a_champion_is_served_before_a_candidate(store: Any, logged: dict[str, tuple[str, str]]) -> None:
