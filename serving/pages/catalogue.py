@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, cast
 
 from features.measured_values import MeasuredValue
-from features.outcomes import is_toxicity, side_of
+from features.outcomes import Side, side_of, term_of
 from features.units import ImmuneUnit
 from models.evidence import Evidence, JointTable, NumericDistribution
 from models.patient_input import Candidate, Measurement, StoolProfile
@@ -54,6 +55,24 @@ class Fallback:
         )
 
 
+@dataclass(frozen=True)
+class OutcomeChoice:
+    """The outcomes of one side of which pages show one.
+
+    Attributes
+    ----------
+    side : Side
+    outcomes : dict of str to str
+        All that are served, with their definition in the field's abbreviations.
+    current : str
+        The one that is shown.
+    """
+
+    side: Side
+    outcomes: dict[str, str]
+    current: str
+
+
 class Catalogue:
     """The served models.
 
@@ -62,23 +81,40 @@ class Catalogue:
     models : ModelsByOutcome
     mlflow_ui : str
         Address of the MLflow UI, for links to runs; empty for no links.
+    preferred : collection of str
+        Outcomes to show in place of the first of their side; others than the served ones have no effect.
 
     Attributes
     ----------
     models : ModelsByOutcome
     served : tuple of ServedModel
         All models.
-    shown_outcomes : tuple of str
-        The first response and the first toxicity that have models, in this order; at most two outcomes.
+    choices : tuple of OutcomeChoice
+        Response and toxicity, in this order, as far as they have models.
     """
 
-    def __init__(self, models: ModelsByOutcome, mlflow_ui: str = "") -> None:
+    def __init__(self, models: ModelsByOutcome, mlflow_ui: str = "", preferred: Collection[str] = ()) -> None:
         self.models = models
         self._mlflow_ui = mlflow_ui
         self.served = tuple(served for ranked in models.values() for served in ranked)
-        sides = [[outcome for outcome in models if is_toxicity(outcome) == toxic] for toxic in (False, True)]
-        self.shown_outcomes = tuple(outcomes[0] for outcomes in sides if outcomes)
+        sides: tuple[Side, ...] = ("response", "toxicity")
+        terms = {outcome: term_of(outcome, ranked[0].model.evidence.by_day) for outcome, ranked in models.items()}
+        outcomes_by_side = {side: {name: terms[name] for name in terms if side_of(name) == side} for side in sides}
+        self.choices = tuple(
+            OutcomeChoice(side, outcomes, next((name for name in outcomes if name in preferred), next(iter(outcomes))))
+            for side, outcomes in outcomes_by_side.items()
+            if outcomes
+        )
         self._by_version = {(served.name, served.version): served for served in self.served}
+
+    def preferring(self, outcomes: Collection[str]) -> Catalogue:
+        """Return the catalogue that shows these outcomes."""
+        return Catalogue(self.models, self._mlflow_ui, outcomes)
+
+    @property
+    def shown_outcomes(self) -> tuple[str, ...]:
+        """The shown response and the shown toxicity; at most two outcomes."""
+        return tuple(choice.current for choice in self.choices)
 
     @property
     def best(self) -> tuple[ServedModel, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import date
 from urllib.parse import quote
 
@@ -17,6 +17,7 @@ from models.prediction import use_of
 from serving.accounts import Visitor
 from serving.errors import SignInRequired
 from serving.number_text import unstated_ranges
+from serving.pages.catalogue import OutcomeChoice
 from serving.pages.filters import FILTERS
 from serving.schemas import NOTICE
 
@@ -76,9 +77,12 @@ class PageRoute(APIRoute):
 
 
 def _redirect_to_sign_in(request: Request) -> Response:
-    address = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    target = address if request.method == "GET" else "/"
+    target = _address(request) if request.method == "GET" else "/"
     return RedirectResponse(f"/sign-in?to={quote(target, safe='')}", status_code=303)
+
+
+def _address(request: Request) -> str:
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
 def _page_frame(request: Request) -> dict[str, object]:
@@ -87,8 +91,13 @@ def _page_frame(request: Request) -> dict[str, object]:
     pages = [("/", "Candidates"), ("/upload", "Upload")]
     if visitor is not None and visitor.role == "researcher":
         pages.append(("/models", "Models"))
+    choices: Sequence[OutcomeChoice] = getattr(request.state, "outcome_choices", ())
+    # The answer to a form has no address to return to.
+    is_choosing = request.method == "GET" and any(len(choice.outcomes) > 1 for choice in choices)
     return {
         "visitor": visitor,
+        "outcome_choices": choices if is_choosing else (),
+        "address": _address(request),
         "pages": pages,
         "path": request.url.path,
         "notice": NOTICE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Annotated
 
 from anyio import CapacityLimiter, to_thread
@@ -31,6 +32,7 @@ from serving.pages.forms import (
     upload_form,
     uploaded_files,
 )
+from serving.pages.outcome_choice import outcome_routes, preferred_catalogue
 from serving.pages.rendering import PageRoute, render
 from serving.pages.session import require_researcher, require_visitor, session_routes
 from serving.pages.views.candidates import CandidateList
@@ -79,6 +81,7 @@ def create_pages(
     return [
         session_routes(),
         reference_routes(),
+        outcome_routes(catalogue),
         _patient_routes(catalogue, clinic, engraftment),
         _donor_routes(catalogue, clinic, engraftment),
         _upload_routes(catalogue),
@@ -89,26 +92,32 @@ def create_pages(
 def _patient_routes(catalogue: Catalogue, clinic: Clinic | None, engraftment: EngraftmentBundle | None) -> APIRouter:
     router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(require_visitor)])
     donors = Donors(clinic.donors if clinic else (), engraftment)
-    candidate_list = CandidateList(catalogue, clinic, compares_donors=not donors.no_comparison_reason)
+
+    @cache
+    def candidate_list(outcomes: tuple[str, ...]) -> CandidateList:
+        compares_donors = not donors.no_comparison_reason
+        return CandidateList(catalogue.preferring(outcomes), clinic, compares_donors=compares_donors)
 
     @router.get("/")
     def candidates(request: Request, sort: str = "", find: str = "") -> Response:
-        view = candidate_list.view(sort, find)
+        preferred = preferred_catalogue(request, catalogue)
+        view = candidate_list(preferred.shown_outcomes).view(sort, find)
         if clinic is not None:
-            record_page(request, f"cohort {clinic.name}", Inputs(Candidate()), recorded_list(catalogue.best))
+            record_page(request, f"cohort {clinic.name}", Inputs(Candidate()), recorded_list(preferred.best))
         return render(request, "candidates", view=view)
 
     @router.get("/patients/{patient_id:path}")
     def patient(request: Request, patient_id: str, choices: _Choices, visit: int | None = None) -> Response:
         served_clinic, current_patient = _find_patient(clinic, patient_id)
-        view = patient_view(catalogue, served_clinic, current_patient, visit, choices, donors)
+        preferred = preferred_catalogue(request, catalogue)
+        view = patient_view(preferred, served_clinic, current_patient, visit, choices, donors)
         inputs = Inputs(current_patient.visits[view.visit].candidate, choices.changes, _chosen_donor(choices, donors))
         record_page(request, patient_id, inputs, view.predictions.recorded())
         return render(request, "patient", view=view)
 
     @router.get("/example")
     def example(request: Request, choices: _Choices) -> Response:
-        return render(request, "patient", view=example_view(catalogue, choices))
+        return render(request, "patient", view=example_view(preferred_catalogue(request, catalogue), choices))
 
     return router
 
@@ -119,7 +128,8 @@ def _donor_routes(catalogue: Catalogue, clinic: Clinic | None, engraftment: Engr
     @router.get("/donors/{patient_id:path}")
     def donors(request: Request, patient_id: str) -> Response:
         served_clinic, patient = _find_patient(clinic, patient_id)
-        view = donors_view(catalogue, served_clinic, patient, require_engraftment(engraftment))
+        preferred = preferred_catalogue(request, catalogue)
+        view = donors_view(preferred, served_clinic, patient, require_engraftment(engraftment))
         stools = {donor.name: donor.profile for donor in served_clinic.donors}
         inputs = Inputs(patient.visits[patient.default_visit].candidate, stools=stools)
         record_page(request, patient_id, inputs, recorded_donors(view.comparison))
@@ -136,6 +146,7 @@ def _upload_routes(catalogue: Catalogue) -> APIRouter:
 
     @router.get("/upload")
     def upload_page(request: Request) -> Response:
+        preferred_catalogue(request, catalogue)
         return render(
             request, "upload", form=Form(), upload=None, choices=choices, form_files={},
             simulated=catalogue.is_simulated,
@@ -166,7 +177,7 @@ def _upload_routes(catalogue: Catalogue) -> APIRouter:
         def patient_page() -> Response:
             previewed, choices = previewed_request(posted), choices_of_form(posted)
             name, candidate, request_json = previewed.patient.id, previewed.candidate(), text_field(posted, "request")
-            view = upload_view(catalogue, name, candidate, choices, request_json)
+            view = upload_view(preferred_catalogue(request, catalogue), name, candidate, choices, request_json)
             record_page(request, name, Inputs(candidate, choices.changes), view.predictions.recorded())
             return render(request, "patient", view=view)
 

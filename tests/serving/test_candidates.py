@@ -27,6 +27,7 @@ from .conftest import PROFILER, table
 
 CONTEXT = {
     "visitor": Visitor("anna", "clinician", "", datetime.max),
+    "outcome_choices": (),
     "notice": "Research use.",
     "pages": (),
     "path": "/",

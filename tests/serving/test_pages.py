@@ -346,3 +346,34 @@ def test_invalid_form_fields_get_an_explanation(visitor):
         in visitor.post("/upload", data={"csrf": token, "day": "soon"}, files=file).text
     )
     assert "expected one of" in visitor.post("/upload", data={"csrf": token, "taxa_unit": "litres"}, files=file).text
+
+
+def test_pages_show_the_outcomes_that_a_user_chooses(visitor: httpx.Client) -> None:
+    path = "/patients/SIM-001?visit=0"
+    page = visitor.get(path)
+    assert '<option value="objective_response" selected>CR or PR</option>' in page.text
+    assert "SD (RECIST)" not in page.text
+    form = {"csrf": csrf(page), "response": "disease_control", "to": path}
+    result = visitor.post("/outcomes", data=form)
+    assert result.url.raw_path.decode() == path
+    assert '<option value="disease_control" selected>CR, PR or SD</option>' in result.text
+    assert "Complete or partial response, or any stable disease (RECIST)." in result.text
+    assert "response <small>CR, PR or SD</small>" in visitor.get("/").text
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "place"),
+    [({"response": "survival"}, 404, None), ({"to": "https://elsewhere.example/"}, 303, "/")],
+)
+def test_no_outcome_and_no_address_but_the_servers_own_is_taken(
+    visitor: httpx.Client, form: dict[str, str], status: int, place: str | None
+) -> None:
+    response = visitor.post("/outcomes", data={"csrf": csrf(visitor.get("/")), **form}, follow_redirects=False)
+    assert (response.status_code, response.headers.get("location")) == (status, place)
+
+
+def test_where_one_outcome_of_each_side_is_served_there_is_no_choice(models, key_and_accounts) -> None:
+    served = {outcome: models[outcome] for outcome in ("objective_response", "toxicity_any")}
+    with running(create_app(served, key_and_accounts[1])) as url, httpx.Client(base_url=url) as client:
+        signed_in(client, "anna")
+        assert 'action="/outcomes"' not in client.get("/upload").text
