@@ -124,8 +124,8 @@ def _files_of(path: Path) -> list[Path]:
     files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
     files = [file for file in files if file.suffix not in (".yaml", ".yml")]
     tables = [file for file in files if file.suffix.lower() not in _WITHOUT_TABLE]
-    if others := [file.name for file in files if file not in tables]:
-        click.echo(f"not read, since their endings are not those of tables: {', '.join(others)}", err=True)
+    if ignored := [file.name for file in files if file not in tables]:
+        click.echo(f"not read, since their endings are not those of tables: {', '.join(ignored)}", err=True)
     if not tables:
         raise InputError(f"{path}: has no files; name the folder that holds the tables, or the files themselves")
     return tables

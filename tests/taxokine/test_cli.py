@@ -139,9 +139,9 @@ def test_init_takes_a_folder_for_its_files(run, trial, tmp_path):
     # What else lies in a folder of data.
     (folder / "protocol.PDF").write_bytes(b"%PDF-1.7")
     (folder / "analysis.R").write_text('x <- read.csv("patients.csv"); print("a")\n')
-    beside = run("cohorts", "init", folder)
-    assert beside.stdout == by_name
-    assert beside.stderr.splitlines() == [
+    result = run("cohorts", "init", folder)
+    assert result.stdout == by_name
+    assert result.stderr.splitlines() == [
         "not read, since their endings are not those of tables: analysis.R, protocol.PDF"
     ]
     drafted = run("cohorts", "init", folder, "--out", folder / "mine.yaml")
