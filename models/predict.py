@@ -39,6 +39,10 @@ RANGE_MEANS = (
 """How to read the range of a probability."""
 RANGE_COVERAGE = ". The model card reports how often the range held for held-out patients"
 """Added where the model has a validation."""
+NO_DONOR_READ = (
+    "the model reads the patient's own measurements, and nothing of a donor: by itself it tells no donors apart"
+)
+"""The donor's part in a prediction of a model without the donor block."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,7 @@ def predict(models: Sequence[ServedModel], candidate: Candidate) -> Prediction:
 
 def _donor_part(model: Model, explanation: Explanation | None) -> str:
     if "donor" not in model.blocks:
-        return "the model reads nothing of a donor: no prediction of it depends on who gives stool"
+        return NO_DONOR_READ
     if explanation is None:
         return "the model reads how near the stool is to the donor's, and abstains"
     share = sum(item.shap for item in explanation.contributions if item.block == "donor") * model.calibration.slope
