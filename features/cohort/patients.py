@@ -81,7 +81,8 @@ def read_patient_sheet(
         similar = dict(near_misses(without_row["patient"], table.column(part.patient))).get(sample["patient"])
         hint = f"; is it {similar!r}? samples.ignore_in_names states which differences do not count" if similar else ""
         raise FileError(
-            f"patient {sample['patient']!r} has stool here and no row in column {part.patient!r} of {part.file}{hint}",
+            f"patient {sample['patient']!r} has stool here and no row in column {part.patient!r} of {part.file}{hint}; "
+            "add the row, or leave the sample out by samples.exclude_samples",
             file=samples_table.path,
             column=manifest.samples.patient,
             row=int(sample["line"]),

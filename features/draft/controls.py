@@ -13,11 +13,17 @@ from features.draft.yaml_lines import in_yaml
 from features.tables.text import TextTable
 
 _TYPE_COLUMN = (
-    r"^(?!.*(treat|therap|arm|fmt|respon|tumou?r|cancer|donor)).*(type|kind|category|material|specimen|matrix)"
+    r"^((sample|specimen|library|control|assay|material)_?)?(type|kind|category|source)$"
+    r"|^((sample|specimen)_?)?(material|matrix|specimen|body_?site)$"
 )
 _KIND = r"extraction|reagent|negative|positive|neg|pos|pcr|no[ _-]?template|library|kit|technical|processing|sequencing"
 _CONTROL_CELL = re.compile(
     rf"(({_KIND})[ _-]*)+(blank|control|ctrl)s?|blanks?|ntc|mock([ _-]*community)?|pbs|zymo\w*", re.IGNORECASE
+)
+_STOOL = re.compile(r"\b(stool|fa?eces|fa?ecal|gut)\b", re.IGNORECASE)
+_OTHER_SITE = re.compile(
+    r"\b(saliva|oral|buccal|tongue|tumou?r|biopsy|blood|plasma|serum|pbmcs?|skin|nasal|urine|vaginal|sputum)\b",
+    re.IGNORECASE,
 )
 _SURE_WORDS = {"blank", "blanks", "ntc", "mock", "zymo", "zymomock", "zymobiomics", "pbs", "negctrl", "negcontrol"}
 _WORDS = _SURE_WORDS | {
@@ -29,13 +35,20 @@ _MOST_CONTROLS = 0.25
 
 
 def draft_control_filter(sheet: TextTable) -> RowFilter:
-    """Return a sheet without the rows that a column of the type of sample calls technical controls."""
+    """Return a sheet without the rows that a column of the type of sample calls controls, or no stool beside stool."""
     for column in columns_matching(sheet, _TYPE_COLUMN):
-        is_control = sheet.frame[column].map(lambda cell: _CONTROL_CELL.fullmatch(cell) is not None)
-        if 0 < is_control.mean() <= _MOST_CONTROLS:
-            cells_to_keep = {column: [str(cell) for cell in sheet.frame[column][~is_control].unique()]}
-            comment = f"guessed: {is_control.sum()} rows are technical controls; TODO: confirm"
-            return RowFilter(sheet.select(~is_control), [f"  keep_rows: {in_yaml(cells_to_keep)}  # {comment}"])
+        cells = sheet.frame[column]
+        is_control = cells.map(lambda cell: _CONTROL_CELL.fullmatch(cell) is not None)
+        is_control &= is_control.mean() <= _MOST_CONTROLS
+        is_stool = cells.map(lambda cell: _STOOL.search(cell) is not None)
+        is_elsewhere = cells.map(lambda cell: _OTHER_SITE.search(cell) is not None) & ~is_stool & bool(is_stool.any())
+        without_rows = is_control | is_elsewhere
+        if without_rows.any():
+            cells_to_keep = {column: [str(cell) for cell in cells[~without_rows].unique()]}
+            counts = {"technical controls": is_control.sum(), "of another site than the gut": is_elsewhere.sum()}
+            numbers = " and ".join(f"{count} rows are {kind}" for kind, count in counts.items() if count)
+            line = f"  keep_rows: {in_yaml(cells_to_keep)}  # guessed: {numbers}; TODO: confirm"
+            return RowFilter(sheet.select(~without_rows), [line])
     return RowFilter(sheet, [])
 
 

@@ -9,11 +9,13 @@ import pandas as pd
 
 from features.draft.cells import is_missing
 from features.draft.columns import columns_matching, find_patient_column
+from features.draft.translations import YES_WORDS
 from features.draft.yaml_lines import in_yaml
 from features.name_matching import near_misses
 from features.tables.text import TextTable
 
-_DONOR = re.compile(r"((healthy|fmt|f?a?ecal|stool)[ _-]*)?donor", re.IGNORECASE)
+_DONOR = re.compile(r"((healthy|fmt|f?a?ecal|stool)[ _-]*)?donor(\s*\([^()]*\))?", re.IGNORECASE)
+_DONOR_FLAG = r"^(is_(a_)?donor|donor_(flag|sample))$"
 _DONOR_NAME = re.compile(r"(?:(?:healthy|fmt|stool)[ _-]*)?donor(?![a-z]{2})", re.IGNORECASE)
 _DONOR_SAMPLE_COLUMN = r"donor|^given|(^|_)fmt(_|$)"
 
@@ -41,13 +43,16 @@ def draft_donors(sheet: TextTable, patient: str, sheets: Sequence[TextTable]) ->
 def _draft_declared_donors(
     sheet: TextTable, patient: str, sheets: Sequence[TextTable]
 ) -> tuple[list[str], pd.Series[bool]] | None:
-    """Find the rows in which a column holds the word "donor"."""
+    """Find the rows in which a column holds the word "donor", or says yes where it is named so."""
+    flags = columns_matching(sheet, _DONOR_FLAG)
     for column in sheet.header:
         cells = sheet.frame[column]
         donor_rows = cells.map(lambda cell: _DONOR.fullmatch(cell) is not None)
+        if column in flags:
+            donor_rows |= cells.str.casefold().isin([*YES_WORDS, "true", "1"])
         if not donor_rows.any() or donor_rows.all():
             continue
-        words = "|".join(cells[donor_rows].unique())
+        words = "|".join(re.sub(r"([()])", r"\\\1", cell) for cell in cells[donor_rows].unique())
         donor = in_yaml({"column": column, "pattern": f"^({words})$" if "|" in words else f"^{words}$"})
         lines = [f"  donor: {donor}  # guessed: {donor_rows.sum()} rows hold this word; TODO: confirm"]
         # "day_fmt" resembles the name of such a column too: its cells must name donors.

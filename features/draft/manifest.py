@@ -20,7 +20,7 @@ from features.draft.outcomes import find_event_columns
 from features.draft.patients import CLINICAL_COLUMN, patient_lines
 from features.draft.redcap import refuse_repeating_export
 from features.draft.samples import SamplesDraft, draft_samples, taxa_lines
-from features.draft.unused import unused_reason
+from features.draft.unused import unused_reason, visits_in_columns
 from features.draft.yaml_lines import in_yaml
 from features.errors import FileError, InputError
 from features.immune import read_immune_export
@@ -96,7 +96,9 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
             "# TODO: the assessments are read as the course of the trial alone; add each patient's best response "
             "before progression to the sheet of patients, and describe it under 'outcomes' as 'recist'"
         )
-    reasons = {sheet.path: unused_reason(sheet, samples.patients) for sheet in sheets if sheet.path not in used_files}
+    reasons = {
+        sheet.path: unused_reason(sheet, samples.patients, sheets) for sheet in sheets if sheet.path not in used_files
+    }
     lines += [
         f"# TODO: {in_yaml(file.name)} is not used: {reasons.get(file, 'it was not recognised')}"
         for file in kinds
@@ -156,7 +158,9 @@ def _assign_roles(sheets: Sequence[TextTable], profiles: Sequence[str], kept_row
     samples = draft_samples([sheet for sheet in sheets if sheet is not events], profiles, kept_rows)
     other_sheets = [sheet for sheet in sheets if all(sheet is not role for role in (events, immune, samples.sheet))]
     clinical = [
-        sheet for sheet in [*other_sheets, *([immune] if immune else [])] if columns_matching(sheet, CLINICAL_COLUMN)
+        sheet
+        for sheet in [*other_sheets, *([immune] if immune else [])]
+        if columns_matching(sheet, CLINICAL_COLUMN) and not visits_in_columns(sheet)
     ]
     patients = next(
         (sheet for sheet in clinical if find_patient_column(sheet, samples.patients, one_row_each=True)), samples.sheet

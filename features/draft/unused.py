@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Set
+from collections.abc import Sequence, Set
 
 from features.analytes import is_known_analyte
 from features.draft.columns import columns_matching, find_patient_column
@@ -23,7 +23,7 @@ _MIN_ANALYTES = 3
 _MIN_PATIENTS = 3
 
 
-def unused_reason(sheet: TextTable, patients: Set[str]) -> str:
+def unused_reason(sheet: TextTable, patients: Set[str], sheets: Sequence[TextTable]) -> str:
     """Return why a sheet has no role in a draft, and what to do.
 
     Parameters
@@ -32,7 +32,11 @@ def unused_reason(sheet: TextTable, patients: Set[str]) -> str:
         The sheet.
     patients : set of str
         The patients with stool.
+    sheets : sequence of TextTable
+        All sheets of the cohort.
     """
+    if twin := next((other for other in sheets if other.path != sheet.path and other.header == sheet.header), None):
+        return f"its columns are those of {in_yaml(twin.path.name)}; put the rows of both into one file"
     if "PARAMCD" in sheet.header:
         return (
             "it has a row for each parameter, as CDISC's analysis data sets have; make a sheet of one row for each "
@@ -43,7 +47,7 @@ def unused_reason(sheet: TextTable, patients: Set[str]) -> str:
             "it may list adverse events, of which the grade (1 to 5, 'G3', 'III') and the day of onset, a number "
             f"counted from day 0, are needed; add what is not there{_no_grade(sheet)}"
         )
-    if (reason := _analytes_in_rows(sheet)) or (reason := _visits_in_columns(sheet)):
+    if (reason := _analytes_in_rows(sheet)) or (reason := visits_in_columns(sheet)):
         return reason
     if reason := _patients_in_columns(sheet, patients):
         return reason
@@ -87,7 +91,8 @@ def _analytes_in_rows(sheet: TextTable) -> str:
     return "its analytes are rows; swap rows and columns, so that each blood draw is a row with its patient and day"
 
 
-def _visits_in_columns(sheet: TextTable) -> str:
+def visits_in_columns(sheet: TextTable) -> str:
+    """Return what to do about columns that name an analyte and more, as a visit; empty where there are none."""
     columns = [name for name in sheet.header if not is_known_analyte(name) and is_known_analyte(_first_part(name))]
     if len(columns) < _MIN_ANALYTES:
         return ""

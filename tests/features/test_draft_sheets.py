@@ -216,6 +216,7 @@ def test_the_patients_sheet_may_name_the_donors(
         ("s1,p1,patient\ns2,p1,patient\ns3,p2,patient\ns4,D1,Healthy donor\n", "^Healthy donor$"),
         ("s1,p1,a\ns2,p1,a\ns3,p2,b\ns4,Donor1,b\n", "^Donor"),
         ("s1,p1,a\ns2,p1,a\ns3,DonorA,b\ns4,FMT_donor_2,b\n", "^(Donor|FMT_donor)"),
+        ("s1,p1,Recipient\ns2,p1,Recipient\ns3,p2,Recipient\ns4,D1,Donor (healthy)\n", r"^Donor \(healthy\)$"),
         ("s1,Donorski,a\ns2,p1,a\ns3,p2,b\ns4,p3,b\n", None),
         ("s1,p1,donor FMT\ns2,p2,donor FMT\ns3,p3,placebo\ns4,p4,placebo\n", None),
     ],
@@ -229,6 +230,30 @@ def test_donors_are_known_by_a_word_or_their_names(
     donors = read_cohort(tmp_path / "mine.yaml", tmp_path).samples.set_index("sample")["donor"]
     assert donors["s4"] == (pattern is not None)
     assert not donors["s1"]
+
+
+def test_a_flag_of_donors_is_read(draft: Callable[..., tuple[str, Manifest]]) -> None:
+    rows = "s1,p1,-3,no\ns2,p1,14,no\ns3,p2,-3,no\ns4,D1,,Yes\n"
+    _, manifest = draft(samples="sample,subject,day,is_donor\n" + rows)
+    assert manifest.samples.donor is not None
+    assert (manifest.samples.donor.column, manifest.samples.donor.pattern) == ("is_donor", "^Yes$")
+    _, manifest = draft(samples="sample,subject,day,received_donor_stool\n" + rows.replace(",,", ",0,"))
+    assert manifest.samples.donor is None
+
+
+def test_samples_of_other_sites_are_left_out_beside_stool(draft: Callable[..., tuple[str, Manifest]]) -> None:
+    rows = "s1,p1,stool,0\ns2,p1,saliva,0\ns3,p2,rectal swab,0\ns4,p2,tumor tissue,0\n"
+    text, manifest = draft(samples="sample,patient,body site,day\n" + rows)
+    assert manifest.samples.keep_rows == {"body site": ("stool", "rectal swab")}
+    assert "2 rows are of another site than the gut" in text
+    _, manifest = draft(samples="sample,patient,body site,day\n" + rows.replace("stool", "rectum"))
+    assert not manifest.samples.keep_rows
+
+
+def test_sheets_of_one_kind_belong_into_one_file(draft: Callable[..., tuple[str, Manifest]]) -> None:
+    first, second = "sample,patient,day\ns1,p1,0\ns2,p2,0\n", "sample,patient,day\ns3,p3,0\ns4,p4,0\n"
+    text, _ = draft(first=first, second=second)
+    assert "second.csv is not used: its columns are those of first.csv; put the rows of both into one file" in text
 
 
 @pytest.mark.parametrize(
@@ -258,7 +283,7 @@ def test_technical_controls_are_left_out(
     "rows",
     [
         "s1,p1,mock,0\ns2,p2,FMT,0\ns3,p3,FMT,0\ns4,p4,FMT,0\n",
-        "s1,p1,control,0\ns2,p2,FMT,0\ns3,p3,FMT,0\ns4,p4,FMT,0\n",
+        "s1,p1,negative control,0\ns2,p2,FMT,0\ns3,p3,FMT,0\ns4,p4,FMT,0\n",
     ],
 )
 def test_an_arm_is_no_technical_control(draft: Callable[..., tuple[str, Manifest]], rows: str) -> None:
