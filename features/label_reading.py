@@ -1,4 +1,4 @@
-"""Reading the outcomes that a manifest defines."""
+"""Reading the outcomes that a manifest defines, and why it defines none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 from features.labels import AdverseEvents, OutcomeLabels
 from features.manifest import DatedEvent, Events, Manifest, Recist, StableSixMonths, Survival, Toxicity, YesNo
 from features.manifest.outcomes import Outcomes
-from features.outcomes import DAYS_PER_UNIT, RESPONSES, parse_grade
+from features.outcomes import DAYS_PER_UNIT, RESPONSES, is_toxicity, parse_grade
 from features.tables.text import TextTable, read_text_table
 
 _BEST_RESPONSES = {"objective_response": ("CR", "PR"), "disease_control": ("CR", "PR", "SD")}
@@ -50,6 +50,20 @@ def read_labels(manifest: Manifest, sheet: TextTable | None, paths: Mapping[str,
         recist=recist,
         cause_of_death=_causes_of_death(outcomes.survival, sheet, patients) if outcomes.survival else None,
     )
+
+
+def exclusion_reason(manifest: Manifest, outcome: str) -> str:
+    """Return why a cohort that does not report an outcome is excluded from it."""
+    toxicity = manifest.outcomes.toxicity
+    if is_toxicity(outcome):
+        if isinstance(toxicity, Toxicity):
+            return f"{manifest.name} reports toxicity of grade {toxicity.grade!r} only, without the events' grades"
+        return f"{manifest.name} reports no toxicity"
+    if outcome == "published_response":
+        return f"{manifest.name} states no label of response of its own"
+    if manifest.outcomes.recist is None:
+        return f"{manifest.name} reports neither RECIST, from which {outcome} is derived, nor {outcome} itself"
+    return f"{manifest.name} does not report {outcome}"
 
 
 def _read_labels(

@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from features.errors import OutcomeError
-from features.manifest import Manifest, TimeUnit, Toxicity
+
+if TYPE_CHECKING:
+    # Every --help reads these names, and pydantic takes long to import.
+    from features.manifest import TimeUnit
 
 Grade = Literal["any", "2", "3"]
 Side = Literal["response", "toxicity"]
 GRADES: tuple[Grade, ...] = ("any", "2", "3")
 RESPONSES = ("objective_response", "disease_control", "durable_benefit", "published_response")
 OUTCOME_IDS = (*RESPONSES, *(f"toxicity_{grade}" for grade in GRADES))
+SURVIVAL_OUTCOMES = ("overall_survival", "progression_free_survival", "time_to_toxicity")
 DAYS_PER_MONTH = 365.25 / 12
 """Days of a mean month."""
 DAYS_PER_UNIT: Mapping[TimeUnit, float] = {"days": 1.0, "weeks": 7.0, "months": DAYS_PER_MONTH, "years": 365.25}
@@ -112,17 +116,3 @@ def parse_grade(cell: str) -> int | None:
         return None
     grade = match["grade"].upper()
     return int(grade) if grade.isdecimal() else _ROMAN_GRADES.index(grade) + 1
-
-
-def exclusion_reason(manifest: Manifest, outcome: str) -> str:
-    """Return why a cohort that does not report an outcome is excluded from it."""
-    toxicity = manifest.outcomes.toxicity
-    if is_toxicity(outcome):
-        if isinstance(toxicity, Toxicity):
-            return f"{manifest.name} reports toxicity of grade {toxicity.grade!r} only, without the events' grades"
-        return f"{manifest.name} reports no toxicity"
-    if outcome == "published_response":
-        return f"{manifest.name} states no label of response of its own"
-    if manifest.outcomes.recist is None:
-        return f"{manifest.name} reports neither RECIST, from which {outcome} is derived, nor {outcome} itself"
-    return f"{manifest.name} does not report {outcome}"

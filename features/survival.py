@@ -15,7 +15,7 @@ import pandas as pd
 from features.errors import OutcomeError
 from features.labels import OutcomeLabels
 from features.manifest import Manifest
-from features.outcomes import definition_of, outcome_id
+from features.outcomes import SURVIVAL_OUTCOMES, definition_of, outcome_id
 
 CensoredAt = Literal["progression", "treatment_end"]
 CENSORED_AT: dict[CensoredAt, str] = {
@@ -25,7 +25,6 @@ CENSORED_AT: dict[CensoredAt, str] = {
 """Where follow-up for an adverse event may be censored, and the field of the manifest's `survival` with that day."""
 CENSORED, EVENT, DEATH = 0, 1, 2
 """How a patient's time ends: without the event, with it, or with a death that precludes it."""
-SURVIVAL_OUTCOMES = ("overall_survival", "progression_free_survival", "time_to_toxicity")
 
 _DEFINITIONS = {
     "overall_survival": "days from the landmark to death",

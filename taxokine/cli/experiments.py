@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from features.columns import BLOCKS
+from features.outcomes import GRADES, RESPONSES, SURVIVAL_OUTCOMES
 from taxokine.cli.options import COHORT, LandmarkOptions, choices, comma_separated, landmark_options
 
 if TYPE_CHECKING:
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from training.workers import Workers
 
 MODEL = "MODEL is NAME, NAME@ALIAS or NAME/VERSION in the registry, or a bundle's folder."
-# Copies of those in `features.outcomes` and `features.survival`, whose import would slow every --help; a test compares
-# them.
-RESPONSES = ("objective_response", "disease_control", "durable_benefit", "published_response")
-SURVIVAL_OUTCOMES = ("overall_survival", "progression_free_survival", "time_to_toxicity")
 
 
 class _ExperimentOptions(LandmarkOptions):
@@ -49,7 +46,7 @@ class _ExperimentOptions(LandmarkOptions):
 @click.option("--cohorts", required=True, callback=comma_separated, metavar="COHORT,…", help="Cohorts to learn from.")
 @click.option("--outcome", required=True, type=click.Choice([*RESPONSES, "toxicity", *SURVIVAL_OUTCOMES]),
               help="What to predict.")  # fmt: skip
-@click.option("--grade", type=click.Choice(["any", "2", "3", ""]), default="", show_default=False,
+@click.option("--grade", type=click.Choice([*GRADES, ""]), default="", show_default=False,
               help="Of any grade, or of this CTCAE grade and above; needed for toxicity and for its time.")  # fmt: skip
 @click.option("--families", default="elastic_net,xgboost_forest,xgboost", show_default=True, metavar="FAMILY,…",
               callback=comma_separated,

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from features.cohort import Cohort, read_cohort
 from features.errors import FileError, OutcomeError
+from features.label_reading import exclusion_reason
 from features.labels import AdverseEvents, OutcomeLabels
 from features.manifest import load_manifest
-from features.outcomes import OUTCOME_IDS, definition_of, exclusion_reason, is_toxicity, outcome_id, parse_grade
+from features.outcomes import OUTCOME_IDS, definition_of, is_toxicity, outcome_id, parse_grade
 
 Write = Callable[..., str]
 PATIENTS = ["a", "b", "c"]

@@ -11,12 +11,11 @@ from features.cohort import Cohort, read_cohort
 from features.errors import FileError, ManifestError, OutcomeError
 from features.labels import AdverseEvents, OutcomeLabels
 from features.manifest import load_manifest
-from features.outcomes import DAYS_PER_MONTH
+from features.outcomes import DAYS_PER_MONTH, SURVIVAL_OUTCOMES
 from features.survival import (
     CENSORED,
     DEATH,
     EVENT,
-    SURVIVAL_OUTCOMES,
     survival_definition,
     survival_exclusion_reason,
     survival_id,

@@ -14,12 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from features import outcomes, survival
 from features.cohort import read_cohort
 from features.landmark import landmark_table
 from features.manifest import load_manifest, manifest_names
 from features.settings import settings
-from taxokine.cli import experiments, main
+from taxokine.cli import main
 from taxokine.cli.trials import plan
 from taxokine.simulation import Trial, simulate_trial
 from training.experiment.counterparts import registered_counterparts
@@ -287,11 +286,6 @@ def test_engraftment_is_trained_and_donors_are_compared(run, tmp_path):
     unknown = run("donors", "compare", path, "--patient", "SIM-999")
     assert unknown.exit_code == 2
     assert "no patient 'SIM-999' with stool by day 0; it has SIM-001" in unknown.output
-
-
-def test_the_outcomes_of_the_help_are_those_of_the_features() -> None:
-    assert experiments.RESPONSES == outcomes.RESPONSES
-    assert experiments.SURVIVAL_OUTCOMES == survival.SURVIVAL_OUTCOMES
 
 
 def test_the_help_of_plan_names_the_defaults_of_both_designs() -> None:

@@ -12,7 +12,8 @@ from features.cohort import Cohort
 from features.columns import Column
 from features.errors import OutcomeError
 from features.feature_table import FeatureTable
-from features.outcomes import definition_of, exclusion_reason, is_toxicity
+from features.label_reading import exclusion_reason
+from features.outcomes import definition_of, is_toxicity
 from models.evidence import IncompleteCohort
 from training.validation.folds import outcome_vector
 
