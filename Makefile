@@ -23,7 +23,7 @@ check: .venv/installed  ## format, lint, strict types, import contracts, dead co
 	$(BIN)/deptry .
 
 docs: .venv/installed  ## build the documents into site/, links checked; open site/index.html
-	DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 chaos: .venv/installed  ## a deployment under load while its parts fail, ten times each; prints what was lost
 	TAXOKINE_CHAOS_ROUNDS=10 $(BIN)/python -m pytest -s tests/chaos
