@@ -1,6 +1,7 @@
 """The environment, read once.
 
-Every environment variable that Taxokine uses is a field of `Settings`; no other module reads the environment.
+Every environment variable by which Taxokine is configured is a field of `Settings`; no other module reads it. What
+other modules set there is meant for the processes and libraries that they start.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Settings:
     parent_run : str or None
         The run that `mlflow run` has opened for this process (`MLFLOW_RUN_ID`).
     database : str
-        URL of the database of users, sessions and API keys (`TAXOKINE_DATABASE`, default `taxokine.db` within `home`).
+        URL of the database of accounts, questions and reported outcomes (`TAXOKINE_DATABASE`, default `taxokine.db`
+        within `home`).
     record : str
         What the record of questions keeps of the inputs: "digest", or "inputs", encrypted under a key for each patient
         (`TAXOKINE_RECORD`, default digest).
