@@ -9,14 +9,12 @@ from serving.errors import NotServed
 from serving.pages.catalogue import Catalogue
 from serving.pages.forms import read_form, text_field
 from serving.pages.rendering import PageRoute
-from serving.pages.session import local_path, require_visitor
-
-_COOKIE = "taxokine_outcomes"
+from serving.pages.session import OUTCOMES_COOKIE, local_path, require_visitor
 
 
 def preferred_catalogue(request: Request, catalogue: Catalogue) -> Catalogue:
     """Return the catalogue that shows what the user chose, and let the page offer the choice."""
-    preferred = catalogue.preferring(request.cookies.get(_COOKIE, "").split("."))
+    preferred = catalogue.preferring(request.cookies.get(OUTCOMES_COOKIE, "").split("."))
     request.state.outcome_choices = preferred.choices
     return preferred
 
@@ -33,7 +31,7 @@ def outcome_routes(catalogue: Catalogue) -> APIRouter:
             raise NotServed(f"no model of {unknown[0]!r} is served; go back and choose another outcome")
         response = RedirectResponse(local_path(text_field(form, "to")), status_code=303)
         is_secure = request.url.scheme == "https"
-        response.set_cookie(_COOKIE, ".".join(selection), httponly=True, samesite="lax", secure=is_secure)
+        response.set_cookie(OUTCOMES_COOKIE, ".".join(selection), httponly=True, samesite="lax", secure=is_secure)
         return response
 
     return router

@@ -18,6 +18,8 @@ from serving.pages.rendering import PageRoute, render
 from serving.rate import RateLimits, network_of
 
 COOKIE = "taxokine_session"
+OUTCOMES_COOKIE = "taxokine_outcomes"
+"""Of the outcomes that the user chose to see, which the next user of the browser did not."""
 MAX_SIGN_INS = 4
 """Passwords that are checked at once; each takes 64 MiB."""
 MAX_WAITING_SIGN_INS = 20
@@ -108,6 +110,7 @@ def session_routes() -> APIRouter:
         comes_from_provider = await run_in_threadpool(accounts.has_identity, request.state.visitor.name)
         response = RedirectResponse("/sign-in?left=provider" if comes_from_provider else "/sign-in", status_code=303)
         response.delete_cookie(COOKIE)
+        response.delete_cookie(OUTCOMES_COOKIE)
         return response
 
     return router

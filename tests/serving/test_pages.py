@@ -358,7 +358,11 @@ def test_pages_show_the_outcomes_that_a_user_chooses(visitor: httpx.Client) -> N
     assert result.url.raw_path.decode() == path
     assert '<option value="disease_control" selected>CR, PR or SD</option>' in result.text
     assert "Complete or partial response, or any stable disease (RECIST)." in result.text
-    assert "response <small>CR, PR or SD</small>" in visitor.get("/").text
+    listed = visitor.get("/")
+    assert "response <small>CR, PR or SD</small>" in listed.text
+    assert "taxokine_outcomes" in visitor.cookies
+    visitor.post("/sign-out", data={"csrf": csrf(listed)})
+    assert not visitor.cookies
 
 
 @pytest.mark.parametrize(
