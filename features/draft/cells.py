@@ -8,7 +8,27 @@ from collections.abc import Mapping
 from features.errors import InputError
 from features.measured_values import parse_value
 
-_MISSING = {"", "na", "n/a", "nan", "null", "unknown", "not available", "not evaluable", "ne", "nd", "unk", "."}
+_MISSING = {
+    *(
+        "",
+        "na",
+        "n/a",
+        "n.a.",
+        "#n/a",
+        "<na>",
+        "nan",
+        "null",
+        ".",
+        "--",
+        "unknown",
+        "unk",
+        "missing",
+        "nd",
+        "ne",
+        "n.e.",
+    ),
+    *("not available", "not applicable", "not evaluable", "not assessed", "not done", "not reported"),
+}
 _CODE = re.compile(r"^\s*\d+\s*[=:.)-]\s*(?=[^\W\d])")
 _ABBREVIATION = re.compile(r"(.*\w)\s*\(([A-Za-z]{1,4})\)\s*")
 

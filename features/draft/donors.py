@@ -74,7 +74,9 @@ def _draft_received_donors(
     for received_column, received in _received_columns(sheet, patient, sheets, no_rows):
         for column in sheet.header:
             names = sheet.frame[column]
-            listed_donors = sorted(set(received) & set(names)) or [
+            separator = _separator(received, names)
+            parts = {part.strip() for cell in received for part in (cell.split(separator) if separator else [cell])}
+            listed_donors = sorted(parts & set(names)) or [
                 name for _, name in near_misses(received.unique(), names.unique())
             ]
             prefix = (
@@ -87,8 +89,18 @@ def _draft_received_donors(
                 donor = in_yaml({"column": column, "pattern": f"^{prefix[0]}"})
                 reason = f"{donor_rows.sum()} rows begin like the donors in {in_yaml(received_column)}"
                 lines = [f"  donor: {donor}  # guessed: {reason}; TODO: confirm"]
-                return [*lines, f"  donor_sample: {in_yaml(received_column)}"], donor_rows
+                lines.append(f"  donor_sample: {in_yaml(received_column)}")
+                return lines + ([f"  donor_separator: {in_yaml(separator)}"] if separator else []), donor_rows
     return None
+
+
+def _separator(received: pd.Series[str], names: pd.Series[str]) -> str:
+    """Return the sign between the donors of a pool, of which each is a name; empty where there is none."""
+    for sign in "+;/&,|":
+        parts = {part.strip() for cell in received for part in cell.split(sign)}
+        if received.str.contains(sign, regex=False).any() and parts <= set(names):
+            return sign
+    return ""
 
 
 def _draft_named_donors(sheet: TextTable, patient: str) -> tuple[list[str], pd.Series[bool]] | None:

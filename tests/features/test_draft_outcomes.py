@@ -125,6 +125,16 @@ def test_a_number_of_events_is_not_turned_round(draft_of: Callable[..., Manifest
     assert (toxicity.yes, toxicity.no) == (tuple(cells[1:]), ("0",))
 
 
+@pytest.mark.parametrize("cell", ["n.a.", "not reported", "Not done", "--", "<NA>", "N.E."])
+def test_further_spellings_of_missing_are_known(draft_of: Callable[..., Manifest], tmp_path: Path, cell: str) -> None:
+    draft = draft_of({"best_response": ["CR", "PD", cell], "age": ["50", "61", cell]})
+    assert draft.outcomes.recist is not None
+    assert draft.outcomes.recist.unknown == (cell,)
+    assert draft.patients is not None
+    assert set(draft.patients.covariates["age"].missing) == {"", "NA", cell}
+    assert "Taken as" not in (tmp_path / "mine.yaml").read_text()
+
+
 def test_a_span_of_grades_is_toxicity(draft_of: Callable[..., Manifest]) -> None:
     toxicity = draft_of({"irae_grade": ["0", "1", "3-4", ">=3", "0-1", "2+"]}).outcomes.toxicity
     assert isinstance(toxicity, Toxicity)

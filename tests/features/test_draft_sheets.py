@@ -232,6 +232,18 @@ def test_donors_are_known_by_a_word_or_their_names(
     assert not donors["s1"]
 
 
+@pytest.mark.parametrize(("pool", "separator"), [("D1+D2", "+"), ("D1 / D2", "/"), ("D1", None)])
+def test_a_pool_of_donors_is_parted(
+    draft: Callable[..., tuple[str, Manifest]], tmp_path: Path, pool: str, separator: str | None
+) -> None:
+    rows = f"s1,p1,-3,{pool}\ns2,p2,-3,D2\ns3,D1,,NA\ns4,D2,,NA\n"
+    text, manifest = draft(samples="sample,subject,day,donor\n" + rows)
+    assert (manifest.samples.donor_sample, manifest.samples.donor_separator) == ("donor", separator)
+    (tmp_path / "mine.yaml").write_text(text.replace("TODO", "stated"))
+    samples = read_cohort(tmp_path / "mine.yaml", tmp_path).samples.set_index("sample")
+    assert samples["donor"].tolist() == [False, False, True, True]
+
+
 def test_a_flag_of_donors_is_read(draft: Callable[..., tuple[str, Manifest]]) -> None:
     rows = "s1,p1,-3,no\ns2,p1,14,no\ns3,p2,-3,no\ns4,D1,,Yes\n"
     _, manifest = draft(samples="sample,subject,day,is_donor\n" + rows)
