@@ -149,8 +149,9 @@ def log_folder(
             artifacts={"bundle": str(folder)},
             signature=ModelSignature(inputs=_schema(inputs), outputs=_schema(outputs)),
             input_example=example,
-            # MLflow would take seconds to infer them; Taxokine alone reads the bundle.
-            pip_requirements=["taxokine"],
+            # MLflow adds itself, and would take seconds to infer others. Taxokine alone reads the bundle, and is in no
+            # index: whoever registered its name there would be run by the tools that build a model's environment.
+            pip_requirements=[],
             metadata=dict(metadata),
         )
     return str(logged.model_uri)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,18 @@ def test_the_logged_model_says_what_it_is(logged: dict[str, tuple[str, str]], ho
     # Nothing that only Python's pickle could read lies beside the bundle.
     version = [path.suffix for path in (home / "artefacts").rglob("*") if path.is_file()]
     assert not {".pkl", ".pickle", ".joblib", ".skops", ".bin"} & set(version)
+
+
+def test_a_logged_model_names_no_package_that_an_index_may_not_have(
+    logged: dict[str, tuple[str, str]], home: Path
+) -> None:
+    # `taxokine` is in no index: whoever registered it there would be run by tools that build a model's environment.
+    folders = [path.parent for path in (home / "artefacts").rglob("MLmodel")]
+    assert len(folders) >= len(MODELS)
+    for folder in folders:
+        assert (folder / "requirements.txt").read_text().split() == [f"mlflow=={package_version('mlflow')}"]
+        environments = [(folder / name).read_text() for name in ("conda.yaml", "python_env.yaml")]
+        assert not any("taxokine" in text for text in environments)
 
 
 def put(logged: Mapping[str, tuple[str, str]], *names: str, outcome: str = OUTCOME) -> dict[str, str]:
