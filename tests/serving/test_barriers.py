@@ -39,7 +39,7 @@ PAGES: dict[str, tuple[str, Mapping[str, str]]] = {
     "GET no number": ("/patients/SIM-001?visit=last", {}),
 }  # fmt: skip
 """Address and form of a request of each page; besides those of routes, those of errors."""
-ELSEWHERE = {"POST /sign-out", "GET /sign-in/provider/sign-out", "GET /models/{name}/{version}/card"}
+ELSEWHERE = {"POST /outcomes", "POST /sign-out", "GET /sign-in/provider/sign-out", "GET /models/{name}/{version}/card"}
 """Routes that lead to another page, and the card: these models have it as plain text."""
 
 
