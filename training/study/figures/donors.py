@@ -24,7 +24,13 @@ def distances_figure(courses: Sequence[DistanceCourse]) -> Figure:
     n_columns = min(5 if len(courses) <= 30 else 8, len(courses))
     n_rows = -(-len(courses) // n_columns)
     figure = Figure(figsize=(WIDTH, 0.6 + 1.25 * n_rows), layout="constrained")
-    panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).ravel()
+    panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+    days = np.concatenate([course.days for course in courses])
+    values = np.concatenate(
+        [(course.to_own, course.to_unrelated, course.low, course.high) for course in courses], axis=1
+    )
+    # Axes that share their limits go through one another at each change: minutes for hundreds of recipients.
+    panels[0].update_datalim(np.column_stack([np.tile(days, len(values)), values.ravel()]))
     for axes in panels[len(courses) :]:
         axes.set_visible(False)
     for axes, course in zip(panels, courses, strict=False):
@@ -33,7 +39,9 @@ def distances_figure(courses: Sequence[DistanceCourse]) -> Figure:
         axes.plot(course.days, course.to_unrelated, color=PALE, marker=".", markersize=3, linewidth=1)
         axes.plot(course.days, course.to_own, color=DONOR_COLOUR, marker="o", markersize=2.5, linewidth=1.3)
         axes.set_title(f"{course.patient}, donor {', '.join(course.donors)}", loc="left", fontsize=7)
-    day_axis(panels[0], np.concatenate([course.days for course in courses]))
+        day_axis(axes, days)
+        axes.set(xlim=panels[0].get_xlim(), ylim=panels[0].get_ylim())
+        axes.label_outer()
     figure.supxlabel("days since transplant", fontsize=8)
     figure.supylabel("Bray-Curtis", fontsize=8)
     return figure
