@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -137,7 +138,13 @@ def background_call(call: Callable[[], R]) -> Iterator[Callable[[], R]]:
             process.join()
 
 
+def collect_seldom() -> None:
+    """Search this computing process for garbage seldom: its libraries are a million objects to go through."""
+    gc.set_threshold(20_000)
+
+
 def _send_result(sender: Connection, call: Callable[[], object]) -> None:
+    collect_seldom()
     try:
         sender.send(call())
     except TaxokineError as error:

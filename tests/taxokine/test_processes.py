@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -20,6 +21,11 @@ from taxokine.processes import background_call
 def test_the_result_of_a_call_beside_this_one():
     with background_call(partial(mul, 6, 7)) as wait_for_result:
         assert wait_for_result() == 42
+
+
+def test_a_call_that_computes_searches_for_garbage_seldom():
+    with background_call(gc.get_threshold) as wait_for_result:
+        assert wait_for_result()[0] == 20_000
 
 
 def test_the_error_of_a_call_is_raised_here(tmp_path):
