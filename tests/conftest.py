@@ -67,8 +67,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave what all tests share to no round of the garbage collector."""
+    """Leave what all tests share to no round of the garbage collector, and let rounds be seldom."""
     gc.freeze()
+    gc.set_threshold(20_000)
     gc.enable()
 
 

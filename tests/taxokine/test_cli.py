@@ -25,6 +25,8 @@ from taxokine.simulation import Trial, simulate_trial
 from training.experiment.counterparts import registered_counterparts
 from training.study.analysis.trial_design import TrialDesign, TwoArmDesign
 
+from ..undrawn import draw_no_figures
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -221,7 +223,8 @@ def _assert_parts_are_predicted_alike(run, predictions):
     assert "--dask is for a folder of .parquet files" in no_parts.output
 
 
-def test_from_training_to_answers_for_many(run, trial):
+def test_from_training_to_answers_for_many(run, trial, monkeypatch):
+    draw_no_figures(monkeypatch)
     gc.set_threshold(700)
     trained = run("train", "--cohorts", trial, "--outcome", "objective_response", "--families", "elastic_net",
                   "--blocks", "taxa,immune", "--folds", 3, "--repeats", 1)  # fmt: skip

@@ -26,6 +26,7 @@ from taxokine.simulation import Trial, simulate_trial
 from training.experiment import Experiment, train
 
 from ..stores import new_store
+from ..undrawn import draw_no_figures
 
 LANDMARK = 28.0
 BLOCKS_BY_OUTCOME = {"objective_response": ("donor", "over_time"), "toxicity": ("taxa",)}
@@ -47,6 +48,7 @@ def trained(tmp_path_factory):
         patch.setenv("MLFLOW_TRACKING_URI", new_store(folder))
         patch.delenv("MLFLOW_RUN_ID", raising=False)
         patch.chdir(folder)
+        draw_no_figures(patch)
         settings.cache_clear()
         for outcome, blocks in BLOCKS_BY_OUTCOME.items():
             experiment = Experiment(

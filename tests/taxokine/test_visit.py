@@ -28,6 +28,7 @@ from training.experiment import Experiment, train
 
 from ..barriers import no_barrier
 from ..stores import new_store
+from ..undrawn import draw_no_figures
 
 PASSWORD = "a long enough password"
 NAME = "dr.who"
@@ -56,6 +57,8 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                     representation=("clr", "presence"), n_folds=2, repeats=1,
                 )
             )  # fmt: skip
+            # One outcome's card has figures.
+            draw_no_figures(patch)
         for model in client().search_registered_models():
             client().set_registered_model_alias(model.name, "champion", model.aliases["candidate"])
         yield home

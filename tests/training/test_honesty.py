@@ -43,6 +43,7 @@ from training.validation.validated_blocks import ValidatedBlocks
 from training.workers import Threads
 
 from ..stores import new_store
+from ..undrawn import draw_no_figures
 
 TAXA = FitConfig(("elastic_net",), ("taxa",), n_folds=3)
 FAST: dict[str, Any] = {"families": ("elastic_net",), "blocks": ("taxa",), "n_folds": 3, "repeats": 1}
@@ -177,6 +178,7 @@ def trained(hospitals: list[str], tmp_path_factory: pytest.TempPathFactory) -> l
             patch.setenv("MLFLOW_TRACKING_URI", new_store(folder))
             patch.delenv("MLFLOW_RUN_ID", raising=False)
             patch.chdir(folder)
+            draw_no_figures(patch)
             settings.cache_clear()
             options = {**FAST, "waive": ("same-stool",), "permutations": 3}
             result = train(Experiment(tuple(hospitals), "objective_response", **options), progress, workers)

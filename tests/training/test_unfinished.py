@@ -16,6 +16,7 @@ from training.experiment import Experiment, ExperimentResult, train
 from training.progress import Progress
 
 from ..stores import new_store
+from ..undrawn import draw_no_figures
 
 OPTIONS: dict[str, Any] = {"families": ("elastic_net", "xgboost"), "blocks": ("taxa",), "n_folds": 3, "repeats": 1}
 
@@ -56,6 +57,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", new_store(tmp_path))
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
     monkeypatch.chdir(tmp_path)
+    draw_no_figures(monkeypatch)
     settings.cache_clear()
     yield tmp_path / "home"
     settings.cache_clear()
