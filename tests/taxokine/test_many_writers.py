@@ -45,11 +45,12 @@ def test_trainers_at_once_register_whole_versions(
 ) -> None:
     manifest = simulate_trial(tmp_path / "trial", Trial(n_patients=40, n_taxa=30, visits=(-7, 28)))
     train = ["--cohorts", str(manifest), "--outcome", "objective_response", "--families", "elastic_net"]
+    train += ["--blocks", "taxa", "--folds", "3", "--repeats", "1"]
     trainers = []
     for number in range(TRAINERS):
         # Each trainer is a machine of its own, with its own home.
         monkeypatch.setenv("TAXOKINE_HOME", str(tmp_path / f"home{number}"))
-        command = [sys.executable, "-m", "taxokine", "train", *train, "--blocks", "taxa", "--seed", str(number)]
+        command = [sys.executable, "-m", "taxokine", "train", *train, "--seed", str(number)]
         trainers.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
     for trainer in trainers:
         output, _ = trainer.communicate()
