@@ -105,8 +105,8 @@ class OutcomeLabels:
         landmark : float
             A patient with an event on or before this day is no longer at risk of a first one.
         by_day : float, optional
-            Last day on which a dated event counts. A patient without one, alive and followed for a shorter time, is
-            unknown; follow-up that the cohort does not date is presumed to reach this day.
+            Last day on which a dated event counts. A patient without one, alive and followed for a shorter or unknown
+            time, is unknown; where the cohort dates no follow-up, it is presumed to reach this day.
         """
         if outcome in self.label_by_outcome:
             return LabelAndRisk(self.label_by_outcome[outcome].reindex(patients), pd.Series("unknown", index=patients))
@@ -115,15 +115,21 @@ class OutcomeLabels:
         event_day = self.events.first_event_day(outcome, patients)
         at_risk = (event_day.isna() | (event_day > landmark)).map({True: "yes", False: "no"})
         label = (event_day > landmark) & (event_day <= (np.inf if by_day is None else by_day))
-        is_known = at_risk == "yes"
-        if by_day is not None:
-            is_known &= label | ~self._ends_before(by_day, patients)
+        is_known = (at_risk == "yes") & (label | self._is_followed(landmark, by_day, patients))
         return LabelAndRisk(label.where(is_known).astype("boolean"), at_risk)
 
-    def _ends_before(self, day: float, patients: pd.Index[str]) -> pd.Series[bool]:
-        """Return whose follow-up ends before a day, and not at death."""
-        dates = pd.DataFrame() if self.dates is None else self.dates
-        dates = dates.reindex(index=patients, columns=["last_follow_up", "overall_survival", "overall_survival_event"])
-        last_day = dates["last_follow_up"].fillna(dates["overall_survival"]).astype(float)
+    def _is_followed(self, landmark: float, by_day: float | None, patients: pd.Index[str]) -> pd.Series[bool]:
+        """Return whose follow-up goes beyond the landmark, and up to a day or to death; all where it is not dated."""
+        if self.dates is None or not self.follow_up_is_dated:
+            return pd.Series(True, index=patients)
+        dates = self.dates.reindex(
+            index=patients, columns=["last_follow_up", "overall_survival", "overall_survival_event"]
+        )
+        end = dates["overall_survival"].astype(float)
+        last_day = dates["last_follow_up"].astype(float).fillna(end)
+        if by_day is None:
+            return ~(last_day <= landmark)
         is_death = dates["overall_survival_event"].astype("boolean").fillna(False).astype(bool)
-        return (last_day < day) & ~(is_death & (last_day >= dates["overall_survival"].astype(float)))
+        # Times in months are no whole days.
+        is_whole = (last_day >= by_day) | (is_death & (last_day.round() >= end.round()))
+        return (last_day > landmark) & is_whole

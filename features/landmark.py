@@ -195,7 +195,9 @@ def _landmark_notes(cohort: Cohort, spec: LandmarkSpec, requested: float, n_excl
     if immune is not None and immune.sample is None and immune.day is None:
         notes.append(f"blood is not dated; its time is that of the publication: {immune.baseline or 'by visit'}")
     if spec.by_day is not None and cohort.labels.events is not None and not cohort.labels.follow_up_is_dated:
-        notes.append(f"follow-up is not dated; without an event, it is presumed to reach day {spec.by_day:g}")
+        notes.append(
+            f"follow-up is not dated; of patients without an event, it is presumed to reach day {spec.by_day:g}"
+        )
     if not cohort.donor_samples.empty:
         notes.append(f"stool samples of donors, which give no row: {len(cohort.donor_samples)}")
     return notes

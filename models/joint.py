@@ -145,11 +145,11 @@ def _cells(response: float, toxicity: float, odds_ratio: float | None) -> tuple[
 def _odds_ratio(response: Prediction, toxicity: Prediction) -> PooledOddsRatio | None:
     """Return the odds ratio of the two outcomes: of these models' held-out predictions, else of counts.
 
-    There is none where the models count adverse events by another day.
+    The evidence of a response counts adverse events of any day, that of a toxicity those by its own day.
     """
-    if response.evidence.by_day != toxicity.evidence.by_day:
-        return None
-    pairs = ((response, toxicity), (toxicity, response))
+    pairs = [(toxicity, response)]
+    if toxicity.evidence.horizon is None:
+        pairs.insert(0, (response, toxicity))
     candidates = [
         ratio
         for prediction, other in pairs

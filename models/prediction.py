@@ -327,7 +327,7 @@ class JointOutcome(Documented):
     """Toxicity without response: harm alone."""
     odds_ratio: PooledOddsRatio | None
     """Odds ratio behind the Plackett estimates, of held-out predictions where they allow it, else of counts; null below
-    100 patients, and for older bundles."""
+    100 patients, for older bundles, and where the model of toxicity counts events by a day and has none of its own."""
     meaning: str | None
     """How to read the Plackett estimates, or why held-out cells forbid them; null without an odds ratio."""
 

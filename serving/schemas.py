@@ -308,7 +308,8 @@ class OutcomeReportRequest(_Strict):
     assessed: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$", json_schema_extra={"format": "date"})]
     """Day on which the outcomes were assessed, as 2027-03-31; not before the prediction."""
     outcomes: Annotated[dict[Name, bool | None], Field(min_length=1, max_length=100)]
-    """Whether each outcome occurred, by the id in the prediction; null withdraws an earlier report."""
+    """Whether each outcome occurred as the prediction's `definition` says, with its last day if it states one; by the
+    id in the prediction; null withdraws an earlier report."""
 
 
 @dataclass(frozen=True)

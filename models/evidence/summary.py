@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from features.plain_names import short_title
 from models.evidence.estimates import Documented, Estimate, EventRate, RankedBy, Scheme, Share, StoredRecord
@@ -149,8 +150,13 @@ class Evidence(StoredRecord):
     """Remarks on the training data."""
     taxokine_version: str
     """Version of Taxokine that trained the model."""
-    by_day: float | None = None
-    """Last day on which an adverse event counted, on the model's clock; null where any did, and in old bundles."""
+    by_day: float | Literal["any"] | None = None
+    """Last day on which an adverse event counted, on the model's clock; null where a bundle does not report it."""
+
+    @property
+    def horizon(self) -> float | None:
+        """The last day on which an adverse event counted, where there is one."""
+        return self.by_day if isinstance(self.by_day, float) else None
 
     def centre_title(self, centre: str) -> str:
         """Return a centre, named as in `per_centre`, by its cohort's title: `PRIMM-UK (Lee 2022)`."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
 from features.measured_values import MeasuredValue
-from features.outcomes import Side, side_of, term_of
+from features.outcomes import Side, is_toxicity, side_of, term_of
 from features.units import ImmuneUnit
 from models.evidence import Evidence, JointTable, NumericDistribution
 from models.patient_input import Candidate, Measurement, StoolProfile
@@ -73,6 +73,12 @@ class OutcomeChoice:
     current: str
 
 
+def _term(outcome: str, models: Sequence[ServedModel]) -> str:
+    """Return an outcome's definition in abbreviations, with the horizon that its models share."""
+    horizons = {served.model.evidence.horizon for served in models}
+    return term_of(outcome, horizons.pop() if len(horizons) == 1 else None)
+
+
 class Catalogue:
     """The served models.
 
@@ -89,6 +95,8 @@ class Catalogue:
     models : ModelsByOutcome
     served : tuple of ServedModel
         All models.
+    terms : dict of str to str
+        Each outcome's definition in the field's abbreviations.
     choices : tuple of OutcomeChoice
         Response and toxicity, in this order, as far as they have models.
     """
@@ -98,8 +106,10 @@ class Catalogue:
         self._mlflow_ui = mlflow_ui
         self.served = tuple(served for ranked in models.values() for served in ranked)
         sides: tuple[Side, ...] = ("response", "toxicity")
-        terms = {outcome: term_of(outcome, ranked[0].model.evidence.by_day) for outcome, ranked in models.items()}
-        outcomes_by_side = {side: {name: terms[name] for name in terms if side_of(name) == side} for side in sides}
+        self.terms = {outcome: _term(outcome, ranked) for outcome, ranked in models.items()}
+        outcomes_by_side = {
+            side: {name: term for name, term in self.terms.items() if side_of(name) == side} for side in sides
+        }
         self.choices = tuple(
             OutcomeChoice(side, outcomes, next((name for name in outcomes if name in preferred), next(iter(outcomes))))
             for side, outcomes in outcomes_by_side.items()
@@ -173,12 +183,16 @@ class Catalogue:
         return Fallback(first_choice.model.blocks, prediction.model.blocks)
 
     def joint_counts(self) -> JointTable | None:
-        """Return the training patients cross-classified by the pair, from the model with more of them; None if none."""
-        validations = [served.model.validation for served in self.best if served.model.validation is not None]
+        """Return the training patients cross-classified by the pair, from the model with more of them; None if none.
+
+        A model of response counts adverse events of any day: it counts where no model of toxicity has another horizon.
+        """
         tables = [
             table
-            for validation in validations
-            for table in validation.response_and_toxicity.tables
+            for served in self.best
+            if served.model.validation is not None
+            and (is_toxicity(served.model.outcome) or all(item.model.evidence.horizon is None for item in self.best))
+            for table in served.model.validation.response_and_toxicity.tables
             if (table.response, table.toxicity) == self.shown_outcomes
         ]
         return max(tables, key=lambda table: table.overall.patients, default=None)

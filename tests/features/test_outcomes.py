@@ -167,10 +167,13 @@ def test_first_event_after_the_landmark(
     [
         # The first patient has an event on day 30; the last one's follow-up is unknown.
         ({"overall_survival": [40, 100, 50, 50, None], "overall_survival_event": [False, False, False, True, None]},
-         [True, False, pd.NA, False, False]),
-        ({"last_follow_up": [35, 95, 80, 90, None]}, [True, False, pd.NA, False, False]),
+         [True, False, pd.NA, False, pd.NA]),
+        ({"last_follow_up": [35, 95, 80, 90, None]}, [True, False, pd.NA, False, pd.NA]),
+        # A death that a time in months rounds to the end of follow-up, and one before the landmark.
+        ({"last_follow_up": [35, 60.9, 60.9, -3, None], "overall_survival": [200, 61, 62, -3, 100],
+          "overall_survival_event": [True, True, True, True, False]}, [True, False, pd.NA, pd.NA, False]),
         ({"last_follow_up": [35, 20, None, 45, None], "overall_survival": [200, 200, 50, 50, None],
-          "overall_survival_event": [True, True, False, True, False]}, [True, pd.NA, pd.NA, pd.NA, False]),
+          "overall_survival_event": [True, True, False, True, False]}, [True, pd.NA, pd.NA, pd.NA, pd.NA]),
         ({"progression_free_survival": [10, 10, 10, 10, 10]}, [True, False, False, False, False]),
     ],
 )  # fmt: skip
@@ -181,7 +184,8 @@ def test_whose_follow_up_ends_before_the_day_is_unknown(dates: dict[str, list[fl
     label, _ = outcomes.at_landmark("toxicity_3", patients, landmark=0, by_day=90) or pytest.fail("no toxicity")
     assert label.equals(pd.Series(labels, index=patients, dtype="boolean"))
     label, _ = outcomes.at_landmark("toxicity_3", patients, landmark=0, by_day=None) or pytest.fail("no toxicity")
-    assert label.tolist() == [True, False, False, False, False]
+    is_followed = ~(pd.Series(dates.get("last_follow_up", [1.0] * 5), index=patients) <= 0)
+    assert label.tolist() == [True, *(False if followed else pd.NA for followed in is_followed[1:])]
     assert definition_of("toxicity_3", 90) == "immune-related adverse event of CTCAE grade 3 or above by day 90"
     assert definition_of("objective_response", 90) == definition_of("objective_response")
 

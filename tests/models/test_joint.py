@@ -140,10 +140,13 @@ def test_held_out_predictions_of_another_model_do_not_count() -> None:
     assert joint.meaning == ODDS_RATIO_MEANS
 
 
-def test_models_that_count_events_by_another_day_share_no_odds_ratio() -> None:
-    response, toxicity = prediction_of("objective_response", 0.4, [pooled(2.0)]), prediction_of("toxicity_any", 0.3)
-    assert joint_outcome([response, toxicity]).odds_ratio == pooled(2.0)
+def test_with_a_horizon_the_odds_ratio_of_the_toxicity_alone_counts() -> None:
+    response = prediction_of("objective_response", 0.4, [pooled(2.0, 500)])
+    toxicity = prediction_of("toxicity_any", 0.3, [pooled(3.0)])
+    assert joint_outcome([response, toxicity]).odds_ratio == pooled(2.0, 500)
     toxicity = replace(toxicity, evidence=replace(toxicity.evidence, by_day=90.0))
+    assert joint_outcome([response, toxicity]).odds_ratio == pooled(3.0)
+    toxicity = replace(toxicity, evidence=replace(toxicity.evidence, odds_ratios=()))
     joint = joint_outcome([response, toxicity])
     assert (joint.odds_ratio, joint.response_with_toxicity.expected) == (None, None)
     assert joint.response_with_toxicity.high == pytest.approx(0.3)

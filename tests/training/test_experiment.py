@@ -349,6 +349,8 @@ def test_events_without_days_cannot_count_by_a_day(cohorts_dir, absent_store, mo
         OutcomeError, match=r"adverse event of any grade by day 90: lee_2022 reports a flag without days"
     ):
         train(Experiment(("lee_2022", "mitox"), "toxicity", "any", by_day=90))
+    with pytest.raises(OutcomeError, match="objective_response: adverse events alone count by a day"):
+        train(Experiment(("lee_2022",), "objective_response", by_day=90))
 
 
 def test_leave_one_cohort_out_on_real_cohorts(cohorts_dir, store, monkeypatch):

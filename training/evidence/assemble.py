@@ -220,7 +220,7 @@ def _training_evidence(table: FeatureTable, y: Vector, context: ExperimentContex
         models_compared=context.models_compared,
         notes=context.notes,
         taxokine_version=version("taxokine"),
-        by_day=context.by_day,
+        by_day="any" if context.by_day is None else float(context.by_day),
     )
 
 

@@ -72,7 +72,7 @@ def model_card(validation: Validation, population: TrainingPopulation) -> str:
 
 def _title(validation: Validation) -> str:
     evidence, family = validation.evidence, validation.family.replace("_", " ")
-    term = term_of(evidence.outcome, evidence.by_day)
+    term = term_of(evidence.outcome, evidence.horizon)
     return f"{side_of(evidence.outcome).capitalize()} ({term}): {family} of {' + '.join(validation.blocks)}"
 
 

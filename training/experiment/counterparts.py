@@ -12,6 +12,7 @@ from features.outcomes import is_toxicity
 from models.registry import ServedVersion, registered_name, served_versions
 from training import tracking
 from training.evidence.joint_cells import Counterpart
+from training.experiment.model_run import VALIDATION
 
 
 def registered_counterparts(table: FeatureTable, outcome: str, landmark: float) -> tuple[Counterpart, ...]:
@@ -48,9 +49,17 @@ def _counterparts(
             continue
         outcomes_read.add(version.outcome)
         predictions = tracking.load_held_out(version.run_id) if version.run_id else None
-        if predictions is not None:
+        if predictions is not None and not _counts_by_a_day(version.run_id):
             probability = _by_patient(predictions, patient_by_mask)
             yield Counterpart(version.outcome, f"{version.name}/{version.version}", probability)
+
+
+def _counts_by_a_day(run_id: str) -> bool:
+    """Return whether a run's model counts adverse events by a day; the evidence of a response has those of any day."""
+    match tracking.load_json(run_id, VALIDATION):
+        case {"evidence": {"by_day": float()}}:
+            return True
+    return False
 
 
 def _by_patient(predictions: pd.DataFrame, patient_by_mask: dict[str, tuple[str, str]]) -> dict[tuple[str, str], float]:

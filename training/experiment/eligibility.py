@@ -49,12 +49,16 @@ def require_one_definition(cohorts: Sequence[Cohort], outcome: str, pool_labels:
 
 
 def require_dated_events(cohorts: Sequence[Cohort], outcome: str, by_day: float | None) -> None:
-    """Raise OutcomeError if adverse events should count by a day, and a cohort does not date them."""
+    """Raise OutcomeError if events should count by a day, and none are counted or a cohort does not date them."""
+    if by_day is None:
+        return
+    if not is_toxicity(outcome):
+        raise OutcomeError(f"{outcome}: adverse events alone count by a day, so that it changes nothing; omit --by-day")
     undated = [cohort.name for cohort in cohorts if outcome in cohort.labels.label_by_outcome]
-    if is_toxicity(outcome) and by_day is not None and undated:
+    if undated:
         raise OutcomeError(
             f"{definition_of(outcome, by_day)}: {', '.join(undated)} reports a flag without days; name cohorts with a "
-            "table of dated events (without --by-day, events of any day count)"
+            "table of dated events"
         )
 
 

@@ -12,6 +12,7 @@ from features.cohort import Cohort
 from features.errors import InputError, OutcomeError
 from features.feature_table import FeatureTable
 from features.landmark import DEFAULT_WINDOW, LandmarkSpec, landmark_table
+from features.outcomes import is_toxicity
 from models.batch import table_candidates
 from models.predict import ServedModel, predict
 from models.prediction import Prediction
@@ -55,7 +56,7 @@ def labelled_table(served: ServedModel, cohort: Cohort) -> tuple[FeatureTable, t
     """
     model, evidence = served.model, served.model.evidence
     require_definition([cohort], model.outcome)
-    require_dated_events([cohort], model.outcome, evidence.by_day)
+    require_dated_events([cohort], model.outcome, evidence.horizon)
     if cohort.manifest.clock.name not in evidence.clocks:
         clocks = " and ".join(evidence.clocks)
         raise InputError(
@@ -63,8 +64,10 @@ def labelled_table(served: ServedModel, cohort: Cohort) -> tuple[FeatureTable, t
             "another one. Validate on a cohort of the model's clock"
         )
     notes = _require_unseen_names(served, cohort)
+    if is_toxicity(model.outcome) and evidence.by_day is None:
+        notes.append("the model does not report by which day adverse events counted; here they count on any day")
     # Bundles of protocols 1 and 2 do not report their window.
-    spec = LandmarkSpec(landmark=evidence.landmark, window=evidence.window or DEFAULT_WINDOW, by_day=evidence.by_day)
+    spec = LandmarkSpec(landmark=evidence.landmark, window=evidence.window or DEFAULT_WINDOW, by_day=evidence.horizon)
     table, exclusions = eligible_rows(landmark_table(cohort, spec), model.outcome)
     if not len(table):
         raise OutcomeError(

@@ -166,7 +166,9 @@ class CandidateList:
             no_ranking_reason=no_ranking_reason,
             sort=sort,
             search=search,
-            evidence=tuple(map(evidence_note, self._catalogue.best)),
+            evidence=tuple(
+                evidence_note(served, self._catalogue.terms[served.model.outcome]) for served in self._catalogue.best
+            ),
             has_models=bool(self._catalogue.shown_outcomes),
             compares_donors=self._compares_donors,
         )

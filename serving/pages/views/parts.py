@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from features.outcomes import Side, side_of, term_of
+from features.outcomes import Side, side_of
 from features.patient_course import PatientCourse
 from features.population import Population
 from models.evidence import evidence_sentence_since
@@ -76,11 +76,10 @@ class CellView:
     expected: float | None
 
 
-def evidence_note(served: ServedModel) -> EvidenceNote:
-    """Return the evidence of a model."""
+def evidence_note(served: ServedModel, term: str) -> EvidenceNote:
+    """Return the evidence of a model, whose outcome is called by a term."""
     model, evidence = served.model, served.model.evidence
     sentence = evidence_sentence_since(evidence, served.external_validations)
-    term = term_of(model.outcome, evidence.by_day)
     return EvidenceNote(model.outcome, term, sentence, is_promoted(served.alias), model.simulated)
 
 

@@ -260,7 +260,10 @@ def predictions_view(
     return PredictionsView(
         sides=sides,
         promoted=promoted,
-        evidence=tuple(evidence_note(_model_of(catalogue, prediction)) for prediction in predictions),
+        evidence=tuple(
+            evidence_note(_model_of(catalogue, prediction), catalogue.terms[prediction.outcome])
+            for prediction in predictions
+        ),
         cells=None if withheld_reason else cell_views(joint),
         no_cells_reason=withheld_reason,
         cells_meaning=None if withheld_reason else joint.meaning,

@@ -295,7 +295,7 @@ def separate(case: Case, distance: float) -> list[HeldOut]:
 
 def test_the_evidence_states_by_which_day_events_count(centres):
     summary = centres.summary(context=replace(CONTEXT, outcome="toxicity_3", by_day=90.0))
-    assert summary.evidence.by_day == 90
+    assert (summary.evidence.by_day, centres.summary().evidence.by_day) == (90, "any")
     assert summary.evidence.definition == "immune-related adverse event of CTCAE grade 3 or above by day 90"
     assert card_of(summary).startswith("# Toxicity (irAE of grade ≥ 3 by day 90): ")
 

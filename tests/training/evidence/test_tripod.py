@@ -69,9 +69,11 @@ def test_each_is_answered_by_someone_and_no_answer_is_none(table, name):
 @pytest.mark.parametrize(
     ("outcome", "by_day", "horizon"),
     [
-        ("objective_response", 90.0, "Best response, whenever it came: no horizon is stated."),
-        ("toxicity_3", None, "Events count on any day of follow-up: no horizon is stated."),
-        ("toxicity_3", 90.0, "Patients who were followed for a shorter time without an event are unknown."),
+        ("objective_response", "any", "The best response, whenever it came: no horizon is stated."),
+        ("durable_benefit", "any", "No other horizon is stated."),
+        ("toxicity_3", None, "By which day events counted is not reported."),
+        ("toxicity_3", "any", "Events count on any day of follow-up: no horizon is stated."),
+        ("toxicity_3", 90.0, "is unknown, unless a cohort dates no follow-up."),
     ],
 )
 def test_the_time_horizon_is_answered(table, outcome, by_day, horizon):
@@ -80,7 +82,7 @@ def test_the_time_horizon_is_answered(table, outcome, by_day, horizon):
     validation = replace(model.model.validation, evidence=evidence)
     model = replace(model, model=replace(model.model, evidence=evidence, validation=validation))
     (answer,) = [answer for answer in answer_checklist(model, {}) if answer.item.item == "8a"]
-    assert answer.text.endswith(f". {horizon}")
+    assert answer.text.endswith(f" {horizon}")
 
 
 def test_a_form_is_written_once_and_merged(table, tmp_path):

@@ -216,6 +216,9 @@ def test_events_count_by_the_day_of_the_model(other, served):
     expected = landmark_table(cohort, LandmarkSpec(by_day=30)).rows["toxicity_any"]
     assert counted.rows["toxicity_any"].sum() == expected.sum()
     assert expected.sum() < landmark_table(cohort).rows["toxicity_any"].sum()
+    unknown = replace(by_day, model=replace(by_day.model, evidence=replace(evidence, by_day=None)))
+    _, notes = labelled_table(unknown, cohort)
+    assert "the model does not report by which day adverse events counted; here they count on any day" in notes
 
 
 def test_on_another_tumour_type_the_model_abstains_and_nothing_is_measured(other, folder, served):
