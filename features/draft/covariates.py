@@ -77,7 +77,8 @@ _EXCLUDED = (
         "progression or death, known later",
     ),
     (
-        r"(^|_)(response|responder|orr)(_|$)|benefit|recist|(^|_)bor(_|$)|^anti_pd_l?1$",
+        r"(^|_)(response|responder|orr)(_|$)|nonrespon|benefit|(^|_|non)(dcb|dcr)(_|$)|disease_control|recist"
+        r"|(^|_)bor(_|$)|^anti_pd_l?1$",
         "the outcome under another name",
     ),
     (r"change|discontinu|follow_?up|duration|cycles", "measured after treatment began"),

@@ -43,11 +43,16 @@ _ANSWERS = (
     {**dict.fromkeys(YES_WORDS, "yes"), **dict.fromkeys(NO_WORDS, "no")},
     {"true": "yes", "t": "yes", "false": "no", "f": "no"},
 )
-_OPPOSITE = (
-    r"(^|_)(no|non|not|without|lack_of|absence_of)_((durable|clinical|objective)_)?(respon\w*|benefit|toxic\w*|ir_?ae\w*"
-    r"|adverse\w*)|(toxicity|ir_?aes?|event)_free"
+_NEGATION = r"(^|_)(no(?!_of_)|non|not|without|never|lack|absence|absent|free)(_|$)|(^|_)non?(respon|durable|benefit|dcb|tox|ir_?ae)"
+_NEGATED = re.compile(
+    r"(no|non|not|without|lack_of|absence_of|free_of)_?"
+    r"((durable|clinical|objective|immune|related|severe|serious|high_grade|grade_?[1-5](_[1-5])?|any)_)*"
+    r"(response|responders?|benefit|dcb|toxicity|toxicities|ir_?aes?|aes?|adverse_(event|reaction|effect)s?)"
+    r"|(toxicity|ir_?aes?|adverse_events?)_free"
 )
-"""Columns of which yes means that what they are named for did not happen."""
+"""Names of columns of which yes means that a response, a benefit or toxicity did not happen."""
+_MAY_BE_NUMBER = r"^no_\w*s$"
+"""Names that may begin with an abbreviated 'number of', as 'no_adverse_events' is made of 'No. adverse events'."""
 _LABELS = (
     {"responder": "yes", "r": "yes", "nonresponder": "no", "nr": "no"},
     {"dcb": "yes", "ndb": "no", "ncb": "no"},
@@ -56,6 +61,7 @@ _LABELS = (
 _FLAG_NUMBERS = {"1": "yes", "0": "no"}
 _GRADES = re.compile(r"(?:(?:>=?|\u2265)\s*[1-5]|[1-5]\s*[-\u2013/]\s*[1-5]|[1-5]\+)")
 """Several grades, of which the lowest is 1, as in '3-4' and '>=3'."""
+_GRADE_IN_NAME = r"(?:grade|(?:^|_)g)_?([23])"
 _NO_GRADE = ("0", "g0", "grade0", "none")
 _RECIST_WORDS = {
     **{"completeresponse": "CR", "partialresponse": "PR", "stabledisease": "SD", "progressivedisease": "PD"},
@@ -83,8 +89,10 @@ _QUESTION_OF_RESPONSE = (
 )
 _FLAGS_OF_TOXICITY = f"^(?!.*({_NO_TOXICITY}|date)).*({_TOXICITY_COLUMN})"
 _FLAGS = (
-    ("durable_benefit", r"durable|(^|_)dcb(_|$)", "confirm: response, or stable disease of at least 6 months"),
-    ("published_response", f"{RESPONSE_COLUMN}|benefit", _QUESTION_OF_RESPONSE),
+    ("durable_benefit", r"durable|(^|_|non)dcb(_|$)", "confirm: response, or stable disease of at least 6 months"),
+    ("objective_response", r"objective_response|(^|_)orr(_|$)", "confirm: complete or partial response by RECIST"),
+    ("disease_control", r"disease_control|(^|_)dcr(_|$)", "confirm: response or any stable disease by RECIST"),
+    ("published_response", f"{RESPONSE_COLUMN}|nonrespon|benefit", _QUESTION_OF_RESPONSE),
     (
         "toxicity",
         _FLAGS_OF_TOXICITY,
@@ -112,12 +120,18 @@ class OutcomesDraft:
 
     def ask_for_codes(self, columns: Mapping[str, pd.Series[str]]) -> None:
         """Ask what the cells mean of columns that are outcomes by their names, and are in no outcome yet."""
-        pattern = rf"^(?!.*({PROGRESSION_COLUMN})).*({BEST_RESPONSE_COLUMN}|{RESPONSE_COLUMN})"
-        if not names_matching(self.columns, pattern) and (names := names_matching(columns, pattern)):
+        pattern = (
+            rf"^(?!.*({PROGRESSION_COLUMN})).*({BEST_RESPONSE_COLUMN}|{RESPONSE_COLUMN}|nonrespon|benefit|dcb(_|$)"
+            "|disease_control)"
+        )
+        names = [name for name in names_matching(columns, pattern) if name not in self.columns]
+        if names_matching(self.columns, pattern):
+            names = [name for name in names if re.search(_NEGATION, snake_case(name))]
+        if names:
             values = [value for value in columns[names[0]].unique() if not is_missing(value)]
             self.lines.append(
                 f"  # TODO: {in_yaml(names[0])} may be a response; state what {in_yaml(values[:6])} mean under "
-                "'recist' or 'published_response', and take it from exclude_columns"
+                "'recist', 'durable_benefit' or 'published_response', and take it from exclude_columns"
             )
         boxes = [
             name for name in columns if re.search(_CHECKBOX, name) and re.search(_TOXICITY_COLUMN, snake_case(name))
@@ -155,28 +169,30 @@ class OutcomesDraft:
             self.lines.append(f"    {key}: {in_yaml(columns._asdict())}")
             self.columns |= {columns.time, columns.event}
 
-    def ask_for_grades(self, columns: Mapping[str, pd.Series[str]]) -> None:
-        """Ask for the highest of the grades that a sheet holds in a column for each kind of adverse event."""
+    def ask_for_toxicity(self, columns: Mapping[str, pd.Series[str]]) -> None:
+        """Ask what the cells of a column of toxicity mean, or for the highest of the grades of several kinds."""
+        if any(line.startswith("  toxicity:") for line in self.lines):
+            return
+        toxicities = [
+            name
+            for name in columns
+            if re.search(_FLAGS_OF_TOXICITY, snake_case(name))
+            and not re.search(_CHECKBOX, name)
+            and not re.search(DATE_COLUMN, snake_case(name))
+        ]
         grades = [
             name
             for name, cells in columns.items()
-            if name not in self.columns
-            and re.search(_GRADE_OF_AN_EVENT, snake_case(name))
-            and all(is_missing(cell) or cell in "012345" for cell in cells)
+            if re.search(_GRADE_OF_AN_EVENT, snake_case(name))
+            and all(is_missing(cell) or cell in {*"012345"} for cell in cells)
         ]
-        is_drafted = any(line.startswith("  toxicity:") for line in self.lines)
-        toxicities = [
-            name
-            for name, cells in columns.items()
-            if re.search(_FLAGS_OF_TOXICITY, snake_case(name)) and not re.search(f"{_CHECKBOX}|{DATE_COLUMN}", name)
-        ]
-        if toxicities and not is_drafted:
+        if toxicities:
             values = [value or "empty" for value in columns[toxicities[0]].unique()]
             self.lines.append(
                 f"  # TODO: {in_yaml(toxicities[0])} may be toxicity; state which of {in_yaml(values[:6])} mean yes, "
                 "no and unknown under 'toxicity'"
             )
-        elif len(grades) > 1 and not is_drafted:
+        elif len(grades) > 1:
             self.lines.append(
                 f"  # TODO: {in_yaml(grades)} may be grades of immune-related events; make one column of the highest, "
                 "and describe it under 'toxicity'"
@@ -184,8 +200,12 @@ class OutcomesDraft:
 
     def ask_for_deaths(self, columns: Mapping[str, pd.Series[str]]) -> None:
         """Ask for the column of deaths where times of survival have none."""
-        times = [name for name, cells in columns.items() if is_overall_survival(name) and is_time_to_event(name, cells)]
-        if times and not any(name in line for line in self.lines for name in times):
+        times = [
+            name
+            for name, cells in columns.items()
+            if is_overall_survival(name) and is_time_to_event(name, cells) and not is_of_other_origin(name)
+        ]
+        if times:
             self.lines.append(
                 f"  # TODO: {in_yaml(times[0])} may be survival.overall_survival; describe it with the column that "
                 "says which patients died"
@@ -236,10 +256,12 @@ def draft_outcomes(
         )
     snake_names = {name: snake_case(name) for name in flags if not re.search(PROGRESSION_COLUMN, snake_case(name))}
     for outcome, pattern, todo in _FLAGS:
-        flagged = next((name for name in snake_names if re.search(pattern, snake_names[name])), None)
+        flagged = next(
+            (name for name in snake_names if name not in draft.columns and re.search(pattern, snake_names[name])), None
+        )
         if outcome == "toxicity" and events:
             draft.add(outcome, _events_rule(events, patients), _question_of_events(events))
-        elif flagged:
+        elif flagged and not (best and outcome in ("objective_response", "disease_control")):
             draft.add(
                 outcome,
                 {"column": flagged, **_grade_of(outcome, flagged), **flags[flagged]},
@@ -257,11 +279,13 @@ def draft_outcomes(
                 flags[stable]["unknown"],
             )
     draft.ask_for_codes(columns)
-    draft.ask_for_grades(columns)
+    draft.ask_for_toxicity(columns)
     draft.add_progression_free(progression)
-    draft.add_survival(find_survival(columns))
+    survival = find_survival(columns)
+    draft.add_survival(survival)
     draft.ask_for_other_origins(columns)
-    draft.ask_for_deaths(columns)
+    if "overall_survival" not in survival:
+        draft.ask_for_deaths(columns)
     return draft
 
 
@@ -315,24 +339,26 @@ def _best_responses(column: str, cells: pd.Series[str]) -> dict[str, list[str]] 
 def _best_yes_no(column: str, cells: pd.Series[str]) -> dict[str, list[str]] | None:
     """Return the values of a column by the pair of words of which most have a meaning.
 
-    Numbers above 1 are grades in a column of toxicity, and codes without a meaning in any other.
+    Numbers above 1 are grades in a column of toxicity, and codes without a meaning in any other, or where the name
+    states the grade of which the cells may say yes or no.
     """
+    name = snake_case(column)
     has_codes = bool({normalise_word(cell) for cell in cells.unique()} & set("2345678"))
-    is_toxicity = re.search(_TOXICITY_COLUMN, snake_case(column)) is not None
+    is_toxicity = re.search(_TOXICITY_COLUMN, name) is not None
     grades = {
         normalise_word(without_code(cell)): "yes"
         for cell in cells.unique()
         if parse_grade(cell) or _GRADES.fullmatch(cell)
     }
-    numbers = {**grades, **dict.fromkeys(_NO_GRADE, "no")} if is_toxicity else {} if has_codes else _FLAG_NUMBERS
+    has_codes |= re.search(_GRADE_IN_NAME, name) is not None and not grades.keys() <= {"1"}
+    is_graded = is_toxicity and not re.search(_GRADE_IN_NAME, name)
+    numbers = {**grades, **dict.fromkeys(_NO_GRADE, "no")} if is_graded else {} if has_codes else _FLAG_NUMBERS
     answers = [groups for words in (*_ANSWERS, numbers) if (groups := _group(cells, words))]
-    match = re.search(_OPPOSITE, snake_case(column))
-    if match and not re.search(r"\b[Nn][or]\.", column):
-        # Yes to "non-responder" is no response; to "responder or non-responder" it may be either.
-        has_both = re.search(r"respon|benefit", snake_case(column).replace(match[0], ""))
-        answers = (
-            [] if has_both or has_codes else [groups | {"yes": groups["no"], "no": groups["yes"]} for groups in answers]
-        )
+    if re.search(_NEGATION, name) and not re.search(r"\b[Nn][or]\.", column):
+        # Yes to "non-responder" is no response; to any other name with a negation it may be either.
+        is_open = has_codes or _NEGATED.fullmatch(name) is None
+        is_open |= bool(re.search(_MAY_BE_NUMBER, name)) and all(is_missing(cell) or is_number(cell) for cell in cells)
+        answers = [] if is_open else [groups | {"yes": groups["no"], "no": groups["yes"]} for groups in answers]
     groupings = [*answers, *(groups for words in _LABELS if (groups := _group(cells, words)))]
     return min(groupings, key=lambda groups: len(groups["unknown"]), default=None)
 
@@ -361,7 +387,7 @@ def _meaning(cell: str, words: Mapping[str, str]) -> str:
 def _grade_of(outcome: str, column: str) -> dict[str, str]:
     if outcome != "toxicity":
         return {}
-    grade = re.search(r"(?:grade|(?:^|_)g)_?([23])", snake_case(column))
+    grade = re.search(_GRADE_IN_NAME, snake_case(column))
     return {"grade": grade[1] if grade else "any"}
 
 

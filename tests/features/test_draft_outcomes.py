@@ -92,7 +92,7 @@ def test_survival_from_another_event_is_asked_for(draft_of: Callable[..., Manife
     assert from_day_0.survival.overall_survival.time == "OS_days"
 
 
-@pytest.mark.parametrize("column", ["non_responder", "No response", "without clinical benefit"])
+@pytest.mark.parametrize("column", ["non_responder", "Nonresponder", "No response", "without clinical benefit"])
 @pytest.mark.parametrize("words", [("1", "0"), ("yes", "no"), ("TRUE", "FALSE")])
 def test_a_flag_of_no_response_is_turned_round(
     draft_of: Callable[..., Manifest], column: str, words: tuple[str, str]
@@ -106,16 +106,95 @@ def test_labels_of_response_mean_the_same_under_any_name(draft_of: Callable[...,
     response = draft_of({"non_responder": ["NR", "R"]}).outcomes.published_response
     assert response is not None
     assert (response.yes, response.no) == (("R",), ("NR",))
-    response = draft_of({"non_small_cell_response": ["1", "0"]}).outcomes.published_response
-    assert response is not None
-    assert response.yes == ("1",)
-    assert draft_of({"responder_or_non_responder": ["1", "0"]}).outcomes.published_response is None
 
 
-def test_a_flag_of_no_toxicity_is_turned_round(draft_of: Callable[..., Manifest]) -> None:
-    toxicity = draft_of({"best_response": ["CR", "PD"], "no_irAE": ["1", "0"]}).outcomes.toxicity
+@pytest.mark.parametrize("words", [("1", "0"), ("yes", "no")])
+@pytest.mark.parametrize(
+    ("column", "is_turned_round"),
+    [("No durable clinical benefit", True), ("non_DCB", True), ("nonDCB", True), ("Durable clinical benefit", False)],
+)
+def test_a_flag_of_no_durable_benefit_is_turned_round(
+    draft_of: Callable[..., Manifest], column: str, words: tuple[str, str], is_turned_round: bool
+) -> None:
+    outcomes = draft_of({column: words}).outcomes
+    assert isinstance(outcomes.durable_benefit, YesNo)
+    assert outcomes.durable_benefit.yes == (words[is_turned_round],)
+    assert outcomes.published_response is None
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["responder_or_non_responder", "non_small_cell_response", "not_evaluable_for_response", "no_benefit_from_surgery"],
+)
+def test_a_negation_that_may_mean_either_is_asked_about(
+    draft_of: Callable[..., Manifest], tmp_path: Path, column: str
+) -> None:
+    draft = draft_of({column: ["1", "0"], "best_response": ["CR", "PD"]})
+    assert draft.outcomes.published_response is None
+    assert f"{column} may be a response; state what" in (tmp_path / "mine.yaml").read_text()
+    assert column in draft.exclude_columns
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "no_irAE",
+        "no_immune_related_toxicity",
+        "No severe irAE",
+        "no_grade3_toxicity",
+        "free_of_toxicity",
+        "irAE_free",
+        "notoxicity",
+    ],
+)
+def test_a_flag_of_no_toxicity_is_turned_round(draft_of: Callable[..., Manifest], column: str) -> None:
+    toxicity = draft_of({"best_response": ["CR", "PD"], column: ["1", "0"]}).outcomes.toxicity
     assert isinstance(toxicity, Toxicity)
     assert (toxicity.yes, toxicity.no) == (("0",), ("1",))
+
+
+@pytest.mark.parametrize("column", ["irAE_or_no_irAE", "no_adverse_events", "toxicity_without_hospital_stay"])
+def test_a_negation_of_toxicity_that_may_mean_either_is_asked_about(
+    draft_of: Callable[..., Manifest], tmp_path: Path, column: str
+) -> None:
+    assert draft_of({"best_response": ["CR", "PD"], column: ["1", "0"]}).outcomes.toxicity is None
+    assert f"{column} may be toxicity; state which of" in (tmp_path / "mine.yaml").read_text()
+
+
+def test_words_tell_what_a_number_may_not(draft_of: Callable[..., Manifest]) -> None:
+    toxicity = draft_of({"best_response": ["CR", "PD"], "no_adverse_events": ["yes", "no"]}).outcomes.toxicity
+    assert isinstance(toxicity, Toxicity)
+    assert (toxicity.yes, toxicity.no) == (("no",), ("yes",))
+
+
+def test_grades_below_that_of_a_name_are_asked_about(draft_of: Callable[..., Manifest], tmp_path: Path) -> None:
+    assert draft_of({"toxicity_grade3": ["1-2", "3-4", "0"]}).outcomes.toxicity is None
+    assert "toxicity_grade3 may be toxicity; state which of" in (tmp_path / "mine.yaml").read_text()
+    toxicity = draft_of({"toxicity_grade3": ["1", "0"]}).outcomes.toxicity
+    assert toxicity == Toxicity(column="toxicity_grade3", grade="3", yes=["1"], no=["0"])
+
+
+def test_the_day_of_an_event_is_no_flag_of_it(draft_of: Callable[..., Manifest], tmp_path: Path) -> None:
+    draft_of({"best_response": ["CR", "PD"], "irAE onset": ["15", ""], "rash_grade": ["0", "12"], "CRS_grade": ["1"]})
+    assert "may be toxicity" not in (tmp_path / "mine.yaml").read_text()
+    assert "may be grades" not in (tmp_path / "mine.yaml").read_text()
+
+
+def test_responses_of_recist_have_their_own_outcomes(draft_of: Callable[..., Manifest]) -> None:
+    columns = {"objective_response": ["1", "0", "0"], "disease_control": ["1", "1", "0"]}
+    outcomes = draft_of(columns).outcomes
+    assert outcomes.objective_response == YesNo(column="objective_response", yes=["1"], no=["0"])
+    assert outcomes.disease_control == YesNo(column="disease_control", yes=["1"], no=["0"])
+    draft = draft_of(columns | {"best_response": ["CR", "PD"]})
+    assert draft.outcomes.disease_control is None
+    assert "disease_control" in draft.exclude_columns
+
+
+def test_deaths_are_asked_for_beside_names_that_hold_the_word(
+    draft_of: Callable[..., Manifest], tmp_path: Path
+) -> None:
+    draft_of({"RECIST_DIAGNOSIS": ["CR", "PD"], "OS": ["3", "5", "9"]})
+    assert "OS may be survival.overall_survival; describe it with the column" in (tmp_path / "mine.yaml").read_text()
 
 
 @pytest.mark.parametrize("cells", [["0", "1"], ["0", "1", "3"]])
