@@ -11,12 +11,12 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-_MONTH_NAMES: Mapping[str, int] = {
+MONTH_NAMES: Mapping[str, int] = {
     "jan": 1, "feb": 2, "fev": 2, "mar": 3, "mrz": 3, "apr": 4, "avr": 4, "may": 5, "mai": 5, "jun": 6, "jul": 7,
     "aug": 8, "sep": 9, "oct": 10, "okt": 10, "nov": 11, "dec": 12, "dez": 12,
 }  # fmt: skip
 """Months by the first letters of their names in English, German and French, without accents."""
-_MONTH = rf"(?P<month>{'|'.join(_MONTH_NAMES)})[a-z]*"
+_MONTH = rf"(?P<month>{'|'.join(MONTH_NAMES)})[a-z]*"
 _NAMED_MONTHS = (
     re.compile(rf"(?P<number>\d{{1,2}})[-/. ]+{_MONTH}([-/. ]+\d{{2,4}})?", re.IGNORECASE),
     re.compile(rf"{_MONTH}[-/. ]+(?P<number>\d{{1,2}})", re.IGNORECASE),
@@ -68,7 +68,7 @@ def _months_and_numbers(name: str) -> list[tuple[int, int]]:
     )
     for pattern in _NAMED_MONTHS:
         if match := pattern.fullmatch(text):
-            return [(_MONTH_NAMES[match["month"].casefold()], int(match["number"]))]
+            return [(MONTH_NAMES[match["month"].casefold()], int(match["number"]))]
     if match := _ISO_DATE.fullmatch(text):
         return [(int(match[1]), int(match[2]))]
     if match := _SLASHED_DATE.fullmatch(text):

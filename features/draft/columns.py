@@ -14,7 +14,7 @@ import pandas as pd
 
 from features.dates import find_date_order, parse_date
 from features.draft.cells import is_missing
-from features.draft.translations import ENGLISH_NAMES, ENGLISH_WORDS
+from features.draft.translations import ENGLISH_NAMES, ENGLISH_WORDS, UNIT_WORDS
 from features.draft.visit_labels import are_days_of_cycles
 from features.errors import InputError
 from features.outcomes import DAYS_PER_MONTH
@@ -43,8 +43,14 @@ _DAY_OF_ANOTHER_EVENT = (
 )
 """Days in columns of these names count from or to another event than day 0 of the cohort's clock."""
 _MOST_LABELS = 40
-_WEEK_COLUMN, _MONTH_COLUMN = r"(^|_)(weeks?|wks?|woche|wochen)(_|$)", r"(^|_)(months?|mois)(_|$)"
-_COUNTED_FROM_EVENT = r"(^|_)(from|since|after|post|to|relative)(_|$)"
+CLOCK_EVENT = r"(?:fmt|transplant(?:ation)?|treatment|therapy|immunotherapy|first_dose|dose|ici|infusion|baseline)"
+"""The events from which a cohort's clock may count."""
+_COUNTED_UNIT = re.compile(
+    rf"(?:(?:study|visit|sample|sampling|collection)_)?(?P<unit>{'|'.join(UNIT_WORDS['weeks'] + UNIT_WORDS['months'])})"
+    rf"(?P<event>_(?:from|since|relative_to)_(?:start_of_)?{CLOCK_EVENT}(?:_start)?"
+    r"|_(?:after|post)_(?:fmt|transplant(?:ation)?|first_dose))?"
+)
+"""Columns of weeks or months alone, or from the event at day 0; a time after treatment may be after its end."""
 _DAY_IN_SAMPLE_NAME = r"(?<=[0-9_.-])[Dd](ay)?_?(?P<day>-?[0-9]+)$"
 
 
@@ -129,15 +135,16 @@ def is_of_another_event(column: str) -> bool:
     return re.search(_DAY_OF_ANOTHER_EVENT, snake_case(column)) is not None
 
 
-def find_time_column(frame: pd.DataFrame) -> TimeColumn | None:
-    """Return the column that states when samples were taken: a day, a name that ends in a day, or a visit.
+def find_time_column(frame: pd.DataFrame, patient: str | None = None) -> TimeColumn | None:
+    """Return the column that states when samples were taken: a day, weeks, a name that ends in a day, or a visit.
 
-    A column in another language counts only where none in English does: a tag may also be a barcode.
+    A column in another language counts only where none in English does: a tag may also be a barcode. Weeks that do not
+    change within any `patient` of several samples date none of them.
     """
-    return _time_column(frame, _name_in_file) or _time_column(frame, snake_case)
+    return _time_column(frame, patient, _name_in_file) or _time_column(frame, patient, snake_case)
 
 
-def _time_column(frame: pd.DataFrame, read_name: Callable[[str], str]) -> TimeColumn | None:
+def _time_column(frame: pd.DataFrame, patient: str | None, read_name: Callable[[str], str]) -> TimeColumn | None:
     names = {
         str(column): read_name(str(column))
         for column, cells in frame.items()
@@ -146,8 +153,10 @@ def _time_column(frame: pd.DataFrame, read_name: Callable[[str], str]) -> TimeCo
     days = [column for column, name in names.items() if re.search(DAY_COLUMN, name)]
     if days:
         return TimeColumn("day", days[0])
+    patients = frame[patient] if patient in frame else frame.index.to_series()
     for week_column, name in names.items():
-        if labels := _days_of_weeks(name, frame[week_column]):
+        is_fixed = patients.duplicated().any() and frame[week_column].groupby(patients).nunique().max() == 1
+        if not is_fixed and (labels := _days_of_weeks(name, frame[week_column])):
             return TimeColumn("day", week_column, labels=labels)
     for column, cells in frame.items():
         has_day = cells.map(lambda cell: re.search(_DAY_IN_SAMPLE_NAME, cell) is not None)
@@ -160,13 +169,15 @@ def _time_column(frame: pd.DataFrame, read_name: Callable[[str], str]) -> TimeCo
 def _days_of_weeks(name: str, cells: pd.Series[str]) -> dict[str, float]:
     """Return the day of each cell of a column of weeks or months; empty for another column.
 
-    A column named month may be the month of a calendar: it counts from an event if it says so, or begins at 0.
+    A column named month may be the month of a calendar: it counts from an event if it says so, or begins at 0. Weeks
+    to or from another event, or of something, date no sample.
     """
-    days = 7.0 if re.search(_WEEK_COLUMN, name) else DAYS_PER_MONTH if re.search(_MONTH_COLUMN, name) else None
+    match = _COUNTED_UNIT.fullmatch(name)
     numbers = {str(cell): float(cell.replace("\N{MINUS SIGN}", "-")) for cell in cells.unique()}
-    is_counted = re.search(_COUNTED_FROM_EVENT, name) or min(numbers.values(), default=1) <= 0
-    if days is None or not is_counted or len(numbers) > _MOST_LABELS:
+    is_counted = match and (match["event"] or min(numbers.values(), default=1) <= 0)
+    if not match or not is_counted or len(numbers) > _MOST_LABELS:
         return {}
+    days = 7.0 if match["unit"] in UNIT_WORDS["weeks"] else DAYS_PER_MONTH
     return {cell: float(round(number * days)) for cell, number in numbers.items()}
 
 

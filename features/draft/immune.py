@@ -76,8 +76,8 @@ def immune_lines(sheet: TextTable, samples: SamplesDraft, sheets: Sequence[TextT
     """Return the lines of a table of immune measurements; a date of day 0 may stand in any of the sheets."""
     layout = find_immune_layout(sheet)
     sheet, filter_lines = draft_row_filter(sheet) if layout == "long" else (sheet, [])
-    frame, time = sheet.frame, find_time_column(sheet.frame)
     patient = find_patient_column(sheet, samples.patients)
+    frame, time = sheet.frame, find_time_column(sheet.frame, patient)
     sample = None if patient else _find_sample_column(sheet, samples)
     lines = ["immune:", f"  file: {in_yaml(sheet.path.name)}", f"  layout: {layout}"]
     if sample is not None:
@@ -173,10 +173,7 @@ def _draft_time(
     sheet: TextTable, time: TimeColumn | None, patient: str, sheets: Sequence[TextTable]
 ) -> tuple[str, set[str]]:
     """Return the line of when blood was drawn, and the columns that it names."""
-    if time is not None and time.labels:
-        rule = {"column": time.column, "labels": time.labels}
-        return f"  day: {in_yaml(rule)}  # guessed: the days of these weeks or months; TODO: confirm", {time.column}
-    if time is not None and not time.pattern:
+    if time is not None and not (time.pattern or time.labels):
         return f"  {time.key}: {in_yaml(time.column)}  # guessed: numbers under this name", {time.column}
     if patient in sheet.header and (dates := date_columns(sheet, sheet.frame, patient, sheets)):
         day = {"from": dates[0], "index": dates[1]}
@@ -187,6 +184,9 @@ def _draft_time(
     if labels and None not in labels[1].values():
         rule = {"column": labels[0], "labels": labels[1]}
         return f"  day: {in_yaml(rule)}  # guessed from the labels; TODO: confirm each day", {labels[0]}
+    if time is not None and time.labels:
+        rule = {"column": time.column, "labels": time.labels}
+        return f"  day: {in_yaml(rule)}  # guessed: the days of these weeks or months; TODO: confirm", {time.column}
     line = "  baseline: TODO  # TODO: the publication's words for when blood was drawn"
     if labels is None:
         return line, set()

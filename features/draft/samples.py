@@ -23,6 +23,7 @@ from features.draft.controls import control_lines, control_rows
 from features.draft.donors import draft_donors
 from features.draft.file_kinds import FileKind
 from features.draft.times import date_columns, date_questions, label_column
+from features.draft.visit_labels import event_of_labels
 from features.draft.visit_names import patients_of_names
 from features.draft.yaml_lines import in_yaml
 from features.name_matching import NAME_DIFFERENCES, NameDifference, is_number_of_spreadsheet, simplified
@@ -142,12 +143,13 @@ def draft_samples(
     is_patient_open = lines[-1].startswith("  patient: TODO")
     donor_lines, donor_rows = draft_donors(people, patient, sheets)
     recipients = people.frame[~donor_rows]
-    time, dates = find_time_column(recipients), date_columns(sheet, recipients, patient, sheets)
+    time, dates = find_time_column(recipients, patient), date_columns(sheet, recipients, patient, sheets)
+    labels = label_column(recipients)
     repeats = bool(recipients[patient].duplicated().any())
-    lines += _time_lines(time, recipients, dates, has_repeated_patients=repeats)
+    lines += _time_lines(time, dates, labels, has_repeated_patients=repeats)
     lines += date_questions(sheet, recipients, sheets) if time is None and dates is None else []
     lines += [*donor_lines, *control_lines(list(sheet.frame[match.column][controls]))]
-    clock_name, clock_index = _find_clock(time, dates, has_donors=bool(donor_lines))
+    clock_name, clock_index = _find_clock(time, dates, labels, has_donors=bool(donor_lines))
     patients = frozenset(recipients[patient])
     other_rows = pd.Series(~sheet.frame.index.isin(recipients.index), index=sheet.frame.index)
     return SamplesDraft(
@@ -231,26 +233,30 @@ def _sheet_to_write(profile: str, patient: str, place: str) -> str:
 
 
 def _time_lines(
-    time: TimeColumn | None, recipients: pd.DataFrame, dates: tuple[str, str] | None, *, has_repeated_patients: bool
+    time: TimeColumn | None,
+    dates: tuple[str, str] | None,
+    labels: tuple[str, dict[str, float | None]] | None,
+    *,
+    has_repeated_patients: bool,
 ) -> list[str]:
-    if time is not None and time.key == "day":
-        if time.labels:
-            day = {"column": time.column, "labels": time.labels}
-            return [f"  day: {in_yaml(day)}  # guessed: the days of these weeks or months; TODO: confirm each"]
+    weeks = {"column": time.column, "labels": time.labels} if time and time.labels else None
+    if time is not None and time.key == "day" and not weeks:
         day = {"column": time.column, **({"pattern": time.pattern} if time.pattern else {})}
         return [f"  day: {in_yaml(day)}  # TODO: confirm, and confirm the event at day 0"]
     if dates is not None:
         day = {"from": dates[0], "index": dates[1]}
         return [f"  day: {in_yaml(day)}  # guessed: dates under these names; TODO: confirm the event at day 0"]
-    if time is not None:
+    if time is not None and time.key == "visit":
         return [
             f"  visit: {in_yaml(time.column)}  # guessed: numbers under this name",
             "  # TODO: name the last visit on or before day 0, as in 'baseline_visit: 1', or state days as 'day'",
         ]
-    labels, lines = label_column(recipients), []
     if labels and None not in labels[1].values():
         rule = {"column": labels[0], "labels": labels[1]}
         return [f"  day: {in_yaml(rule)}  # guessed from the labels; TODO: confirm each day"]
+    if weeks:
+        return [f"  day: {in_yaml(weeks)}  # guessed: the days of these weeks or months; TODO: confirm each"]
+    lines = []
     if has_repeated_patients:
         lines = ["  # TODO: some patients have several samples; name the column of their 'day' or 'visit'"]
     if labels:
@@ -261,9 +267,17 @@ def _time_lines(
     return ["  baseline: TODO  # TODO: the publication's words for when stool was sampled", *lines]
 
 
-def _find_clock(time: TimeColumn | None, dates: tuple[str, str] | None, *, has_donors: bool) -> tuple[str, str]:
-    is_dated = time is not None and time.key == "day"
-    words = "fmt" if has_donors else snake_case(dates[1]) if dates and not is_dated else ""
+def _find_clock(
+    time: TimeColumn | None,
+    dates: tuple[str, str] | None,
+    labels: tuple[str, dict[str, float | None]] | None,
+    *,
+    has_donors: bool,
+) -> tuple[str, str]:
+    is_dated = time is not None and time.key == "day" and not time.labels
+    is_labelled = labels is not None and (time is None or None not in labels[1].values())
+    words = event_of_labels(labels[1]) if labels and is_labelled and not (is_dated or dates) else ""
+    words = words or ("fmt" if has_donors else snake_case(dates[1]) if dates and not is_dated else "")
     words = words or (snake_case(time.column) if time else "")
     for pattern, name, index in _CLOCKS:
         if re.search(pattern, words):

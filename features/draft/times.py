@@ -18,15 +18,20 @@ from features.draft.columns import (
     is_of_another_event,
     names_matching,
 )
-from features.draft.visit_labels import days_of_labels
+from features.draft.visit_labels import count_from_event, days_of_labels
 from features.draft.yaml_lines import in_yaml
+from features.gene_dates import MONTH_NAMES
 from features.tables.text import TextTable
 
 _TIME_COLUMN = (
     r"^(?!.*(respon|durat|antibio|treat|therap|dose|grade|onset|scan)).*"
     r"(^|_)(time|tp|time_?point|visit|days?|weeks?|phase|event_name|sampling|collection|zeitpunkt)(_|$)"
 )
-_PART_OF_DATE = re.compile(r"\d{1,2}([-/.])\d{1,2}\1\d{2}|\d{4}[-/]\d{1,2}|\d{1,2}/\d{4}|[A-Za-z]{3,9}[- ]\d{2,4}")
+_PART_OF_DATE = re.compile(
+    r"\d{1,2}([-/.])\d{1,2}\1\d{2}|\d{4}[-/]\d{1,2}|\d{1,2}/\d{4}"
+    rf"|({'|'.join(MONTH_NAMES)})[^\W\d]*\.?[- ]\d{{2,4}}",
+    re.IGNORECASE,
+)
 """Dates without a century or a day, as '15/01/23' and 'Jan-2023'."""
 _NUMBER_OF_DAY = re.compile(r"[2-6]\d{4}(\.\d+)?")
 """How spreadsheets number the days: 45349 is 2024-02-27."""
@@ -41,8 +46,9 @@ def label_column(recipients: pd.DataFrame) -> tuple[str, dict[str, float | None]
     for column in names_matching(map(str, recipients), _TIME_COLUMN):
         labels = list(recipients[column].unique())
         days = days_of_labels(labels) if 1 < len(labels) <= 20 else {}
-        # Under other names a column counts as one of visits only if each of its labels states a day.
-        if days and None not in days.values() and not is_of_another_event(column):
+        # Under other names a column counts as one of visits only if each of its labels states a day, and they count
+        # from an event: samples are also stored, and shipped, for days and weeks.
+        if days and None not in days.values() and count_from_event(days) and not is_of_another_event(column):
             return column, days
     return None
 

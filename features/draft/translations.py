@@ -71,6 +71,18 @@ YES_WORDS = ("yes", "y", "ja", "oui", "sí", "si", "是")
 NO_WORDS = ("no", "n", "nein", "non", "否")
 """Words for yes and no, in English, German, French, Spanish, Italian and Chinese."""
 
+UNIT_WORDS: Mapping[str, tuple[str, ...]] = {
+    "days": ("d", "day", "days", "tag", "tage", "jour", "jours"),
+    "weeks": ("w", "wk", "wks", "week", "weeks", "woche", "wochen", "semaine", "semaines"),
+    "months": ("mo", "mos", "mth", "mths", "month", "months", "monat", "monate", "mois"),
+    "years": ("y", "yr", "yrs", "year", "years", "jahr", "jahre", "an", "ans"),
+}
+"""The words for each unit of time, in English, German and French; M alone may also be a measurement."""
+BEFORE_WORDS = ("pre", "before", "vor", "avant")
+AFTER_WORDS = ("post", "after", "nach", "apr\u00e8s")
+TREATMENT_WORDS = ("treatment", "therapy", "immunotherapy", "ici", "behandlung", "therapie", "traitement")
+"""Words of visits, in English, German and French."""
+
 SEXES = _meanings(
     {
         "male": ("m", "male", "man", "h", "homme", "männlich", "mann", "男"),

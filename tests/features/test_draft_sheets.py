@@ -120,6 +120,19 @@ def test_labels_without_days_are_asked_for(draft: Callable[..., tuple[str, Manif
         (("W4 post FMT", "W4 post ICI"), (None, None)),
         (("M0", "M3"), (0, None)),
         (("W4-6", "week 6"), (None, 42)),
+        (("W0 predose", "W6 predose"), (None, None)),
+        (("BL", "pre D21"), (0, None)),
+        (("baseline", "6 weeks pre-dose"), (0, None)),
+        (("before week 6", "week 12"), (None, 84)),
+        (("baseline", "Post-treatment week 4"), (0, None)),
+        (("Week 12", "4 weeks post"), (84, None)),
+        (("Week 12", "4 weeks post FMT"), (84, 28)),
+        (("baseline", "after 3 weeks"), (0, 21)),
+        (("pre-FMT", "C1D8"), (None, None)),
+        (("Pre", "C1D8"), (0, 7)),
+        (("pre-FMT", "W4 post ICI"), (None, None)),
+        (("Day 0 post FMT", "D28 post dose"), (None, None)),
+        (("pre-FMT", "W4"), (0, 28)),
     ],
 )
 def test_a_day_that_a_label_leaves_open_is_none(labels: tuple[str, str], days: tuple[float | None, ...]) -> None:
@@ -144,11 +157,60 @@ def test_a_day_of_a_cycle_is_no_day_of_the_clock(draft: Callable[..., tuple[str,
         ("weeks_of_steroids", "2 5", None),
         ("os_weeks", "0 50", None),
         ("weeks_to_response", "6 12", None),
+        ("weeks_since_first_dose", "6 12", {"6": 42, "12": 84}),
+        ("weeks_to_treatment", "6 12", None),
+        ("weeks_on_treatment", "0 12", None),
+        ("weeks_after_treatment", "2 4", None),
+        ("weeks_since_admission", "0 12", None),
+        ("months_since_dx", "3 9", None),
+        ("months_from_stage_iv", "0 9", None),
+        ("duration_months", "0 5", None),
     ],
 )
 def test_days_of_weeks_and_months(column: str, cells: str, labels: dict[str, float] | None) -> None:
     time = find_time_column(pd.DataFrame({column: cells.split()}))
     assert time == (labels and TimeColumn("day", column, labels=labels))
+
+
+def test_weeks_date_samples_where_no_date_or_label_does(draft: Callable[..., tuple[str, Manifest]]) -> None:
+    samples = [("s1", "p1", "baseline", 0), ("s2", "p1", "Week 6", 6), ("s3", "p2", "baseline", 0)]
+    rows = "".join(f"{sample},{patient},{label},{weeks}\n" for sample, patient, label, weeks in samples)
+    _, manifest = draft(samples="sample,patient,timepoint,week\n" + rows)
+    assert manifest.samples.day is not None
+    assert manifest.samples.day.column == "timepoint"
+    rows = "".join(
+        f"{sample},{patient},2024-01-0{weeks + 1},2024-01-03,{weeks}\n" for sample, patient, _, weeks in samples
+    )
+    _, manifest = draft(samples="sample,patient,collection date,first dose date,week\n" + rows)
+    assert manifest.samples.day is not None
+    assert getattr(manifest.samples.day, "date", None) == "collection date"
+    _, manifest = draft(samples="sample,patient,note,week\n" + rows.replace("2024-01-03,", ""))
+    assert manifest.samples.day is not None
+    assert manifest.samples.day.column == "week"
+
+
+def test_weeks_that_are_the_same_in_each_of_a_patients_samples_date_none() -> None:
+    frame = pd.DataFrame({"patient": ["p1", "p1", "p2", "p2"], "week": ["0", "0", "12", "12"]})
+    assert find_time_column(frame, "patient") is None
+    frame["week"] = ["0", "6", "12", "12"]
+    assert find_time_column(frame, "patient") is not None
+
+
+@pytest.mark.parametrize(
+    ("labels", "clock"),
+    [
+        (("Pre-FMT", "3 months post FMT"), "day_fmt"),
+        (("Pre-ICI", "W6"), "day_ici"),
+        (("Pre", "C1D8"), "day_ici"),
+        (("Pre-treatment", "W6"), "TODO"),
+    ],
+)
+def test_labels_state_the_clock(
+    draft: Callable[..., tuple[str, Manifest]], labels: tuple[str, str], clock: str
+) -> None:
+    rows = "".join(f"s{i},p{i // 3},{labels[i % 2]}\n" for i in range(1, 5))
+    text, manifest = draft(samples="sample,patient,visit\n" + rows)
+    assert ("TODO" if "index: TODO" in text else manifest.clock.name) == clock
 
 
 @pytest.mark.parametrize(
@@ -163,6 +225,9 @@ def test_days_of_weeks_and_months(column: str, cells: str, labels: dict[str, flo
         ("time_to_response", ("W6", "W12"), False),
         ("survival time", ("6 months", "12 months"), False),
         ("antibiotics_time", ("pre", "W4"), False),
+        ("storage_time", ("3 days", "3 weeks"), False),
+        ("sampling_delay_days", ("0 days", "2 days"), False),
+        ("collection time", ("3 weeks post FMT", "6 weeks post FMT"), True),
     ],
 )
 def test_labels_under_other_names_date_samples_if_each_states_a_day(
@@ -171,6 +236,13 @@ def test_labels_under_other_names_date_samples_if_each_states_a_day(
     rows = "".join(f"s{i},p{i // 3},{labels[i % 2]}\n" for i in range(1, 5))
     _, manifest = draft(samples=f"sample,patient,{column}\n" + rows)
     assert (manifest.samples.day is not None) == is_drafted
+
+
+def test_a_batch_is_no_part_of_a_date(draft: Callable[..., tuple[str, Manifest]]) -> None:
+    rows = "".join(f"s{i},p{i},Batch-0{i}\n" for i in range(1, 5))
+    text, _ = draft(samples="sample,patient,collection\n" + rows)
+    assert "dates the samples" not in text
+    assert "is no date of one day" not in text
 
 
 @pytest.mark.parametrize("cell", ["15/01/23", "Jan-2023", "2023-01"])
