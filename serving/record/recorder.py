@@ -71,7 +71,8 @@ class Recorder:
         ----------
         question : Question
         idle_work : callable, optional
-            Called by the event loop while the disk writes, unless the question cannot be recorded.
+            Called by the event loop while the disk writes. Recording may fail after that: what the call returns must
+            not be sent before this method has returned.
 
         Raises
         ------

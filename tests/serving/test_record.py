@@ -320,7 +320,7 @@ def test_an_entry_is_made_though_the_client_and_its_event_loop_are_gone(engine: 
 
     async def leave() -> None:
         asking = asyncio.create_task(recorder.record(question(), list))
-        await asyncio.to_thread(begun.wait)
+        assert await asyncio.to_thread(begun.wait, 10)
         asking.cancel()
 
     asyncio.run(leave())
