@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -55,6 +56,9 @@ class LiveApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the server."""
         if scope["type"] != "lifespan":
+            # Held as long as the request runs, so that `_follow` notices when a former set has answered its last. It is
+            # read before the application and replaced after it: no application answers whose set is not held.
+            _set_of_request = self._set
             await self._app(scope, receive, send)
             return
         await self._start(scope, receive, send)
@@ -97,7 +101,8 @@ class LiveApp:
                 model_set = self._loader.load(versions, self._set)
                 app = self._build(model_set, self.readiness)
                 warm_up(model_set.by_outcome())
-                self._set, self._app = model_set, app
+                self._app = app
+                self._set = model_set
                 MODELS_LOADED.set_to_current_time()
                 LOG.info("served from now on: %s", ", ".join(self.readiness().models))
             self._problem, self._checked = "", datetime.now(UTC)
@@ -116,15 +121,18 @@ class LiveApp:
             MODELS_CHECKED.set(self._checked.timestamp())
 
     def _follow(self) -> None:
-        frozen = self._set
+        former: list[weakref.ref[ModelSet]] = []
         while not self._stop.wait(CHECK_SECONDS):
-            if self._set is not frozen:
-                # A check after the change: requests that began with the former set have finished.
-                frozen = self._set
+            # A batch may run for minutes: models frozen while it uses them would stay in memory after it.
+            if former and all(model_set() is None for model_set in former):
+                former.clear()
                 _empty_route_caches()
                 gc.unfreeze()
                 _freeze()
+            present = weakref.ref(self._set)
             self.check()
+            if present() is not self._set:
+                former.append(present)
 
 
 def _empty_route_caches() -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import mlflow
 import pytest
+from fastapi import FastAPI
 from mlflow import MlflowClient
 from starlette.testclient import TestClient
 
@@ -28,6 +31,8 @@ from serving.instruments import REGISTRY
 from serving.model_set import live_app
 from serving.model_set.live_app import LiveApp
 from serving.model_set.loading import open_loader, start_set
+from serving.model_set.model_set import ModelSet
+from serving.schemas import Readiness
 
 from ..stores import new_store
 from .conftest import running
@@ -268,6 +273,42 @@ def test_a_set_of_models_that_is_served_no_more_leaves_the_memory(
         assert httpx.get(f"{address}/readyz").json()["models"] == [f"{OUTCOME}/1", f"{OTHER}/2"]
         assert former() is None
         assert gc.get_freeze_count() > 0
+
+
+def test_a_former_set_leaves_the_memory_after_the_last_request_that_uses_it(
+    store: MlflowClient, key_and_accounts: tuple[str, Accounts], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_app, "CHECK_SECONDS", 0.2)
+    begun, end = threading.Event(), threading.Event()
+
+    def build(model_set: ModelSet, readiness: Callable[[], Readiness]) -> FastAPI:
+        app = create_app(model_set.by_outcome(), key_and_accounts[1], readiness=readiness)
+
+        @app.get("/batch")
+        def batch() -> None:
+            begun.set()
+            assert end.wait(60)
+
+        return app
+
+    live = LiveApp(open_loader(), build)
+    former = weakref.ref(next(served for served in live._set.served if served.model.outcome == OUTCOME))
+    with running(live) as address, ThreadPoolExecutor() as pool:
+        answer = pool.submit(httpx.get, f"{address}/batch", timeout=120)
+        assert begun.wait(60)
+        store.set_registered_model_alias(OUTCOME, "champion", "1")
+        deadline = time.monotonic() + 60
+        while live.readiness().models != [f"{OUTCOME}/1", f"{OTHER}/2"] and time.monotonic() < deadline:
+            time.sleep(0.1)
+        # Several checks, all of them during the request.
+        time.sleep(1.5)
+        assert former() is not None
+        end.set()
+        assert answer.result().status_code == 200
+        deadline = time.monotonic() + 20
+        while former() is not None and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert former() is None
 
 
 def test_the_process_of_a_server_searches_no_models_for_garbage(
