@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from features.columns import BLOCKS
-from features.errors import InputError, ModelMissing
+from features.errors import BundleError, InputError, ModelMissing
 from features.outcomes import OUTCOME_IDS, definition_of
 from features.settings import settings
 from models.bundle import Model, load_bundle, save_bundle
@@ -363,7 +363,7 @@ def served_models(alias: str | None = None) -> dict[str, list[ServedModel]]:
     ModelMissing
         No model is registered under the alias, or the store does not respond.
     BundleError
-        A bundle has changed since it was written.
+        A bundle has changed since it was written, or is registered for no outcome.
     """
     with missing_model("models cannot be loaded"):
         versions = served_versions(alias)
@@ -376,14 +376,25 @@ def models_by_outcome(models: Iterable[tuple[str, ServedModel]]) -> dict[str, li
     """Return models by the outcome that comes with each, those of the earliest landmark first, else in their order.
 
     Outcomes are in the order of `OUTCOME_IDS`: where several of a side are served, the first stands beside the other
-    side's first in the four cells.
+    side's first in the four cells, on cards and in FHIR. Toxicity of any grade is before those of higher grades: it
+    leaves no event out, and its models learn from the most.
+
+    Raises
+    ------
+    BundleError
+        An outcome is none of these; the message names its model.
     """
     by_outcome: dict[str, list[ServedModel]] = {}
-    for outcome, served in sorted(models, key=lambda item: OUTCOME_IDS.index(item[0])):
+    for outcome, served in models:
+        if outcome not in OUTCOME_IDS:
+            raise BundleError(
+                f"{served.name}/{served.version} is registered for {outcome!r}, which is no outcome; expected one of "
+                f"{', '.join(OUTCOME_IDS)}: register it under its own outcome"
+            )
         by_outcome.setdefault(outcome, []).append(served)
     for ranked in by_outcome.values():
         ranked.sort(key=lambda served: served.model.evidence.landmark)
-    return by_outcome
+    return {outcome: by_outcome[outcome] for outcome in OUTCOME_IDS if outcome in by_outcome}
 
 
 def registered_names() -> list[str]:

@@ -228,6 +228,14 @@ def test_outcomes_stand_in_the_order_of_their_list_whatever_their_names() -> Non
     ]
 
 
+def test_a_model_that_is_registered_for_no_outcome_is_named() -> None:
+    served = ServedModel(trained("elastic_net"), "survival", "3", "", "candidate")
+    with pytest.raises(
+        BundleError, match=r"survival/3 is registered for 'survival', which is no outcome; .*toxicity_3"
+    ):
+        models_by_outcome([(OUTCOME, served), ("survival", served)])
+
+
 def test_a_champion_is_served_before_a_candidate(store: Any, logged: dict[str, tuple[str, str]]) -> None:
     put(logged, "xgboost", TAXA)
     put(logged, "elastic_net", outcome="objective_response")
