@@ -103,11 +103,13 @@ class _Neighbourhood:
 class _Facts:
     """What the rules compare, of the model's blocks alone.
 
-    `present` is the measured share of each block. `profile` and `neighbourhood` are None where the model does not use
+    `present` is the measured share of each block; `reported_blocks` are those of which the candidate has anything,
+    known to the model or not. `profile` and `neighbourhood` are None where the model does not use
     taxa or the candidate has no stool sample; `neighbourhood` also where the bundle has no reference set.
     """
 
     present: dict[str, float]
+    reported_blocks: frozenset[str]
     profile: StoolProfile | None
     neighbourhood: _Neighbourhood | None
     unit_unstated: tuple[str, ...]
@@ -116,6 +118,10 @@ class _Facts:
     @property
     def missing_blocks(self) -> tuple[str, ...]:
         return tuple(block for block, share in self.present.items() if share == 0)
+
+    @property
+    def unknown_blocks(self) -> tuple[str, ...]:
+        return tuple(block for block in self.missing_blocks if block in self.reported_blocks)
 
 
 def assess_applicability(
@@ -148,6 +154,7 @@ def assess_applicability(
         reasons=tuple(reason.sentence for reason in reasons),
         unused=model_input.unused,
         missing_blocks=facts.missing_blocks,
+        unknown_blocks=facts.unknown_blocks,
         taxa_present=facts.present.get("taxa"),
         immune_present=facts.present.get("immune"),
         clinical_present=facts.present.get("clinical"),
@@ -187,11 +194,24 @@ def _facts(model: Model, candidate: Candidate, model_input: ModelInput, encoded:
     features = (encoder.features_[i] for i in outside.tolist())
     return _Facts(
         present={block: _share_present(model_input, block) for block in model.blocks},
+        reported_blocks=_reported_blocks(candidate),
         profile=profile,
         neighbourhood=neighbourhood,
         unit_unstated=tuple(unit_unstated),
         outside=tuple(feature for feature in features if feature.block != "taxa"),
     )
+
+
+def _reported_blocks(candidate: Candidate) -> frozenset[str]:
+    contents: Mapping[str, object] = {
+        "taxa": candidate.taxa,
+        "immune": candidate.immune,
+        "clinical": candidate.clinical,
+        "donor": candidate.donor,
+        # Where nothing is computed, a model computes it from dated measurements.
+        "over_time": candidate.over_time or candidate.serial or candidate.immune,
+    }
+    return frozenset(block for block, content in contents.items() if content)
 
 
 def _share_present(model_input: ModelInput, block: str) -> float:
@@ -223,9 +243,8 @@ def _neighbourhood(model: Model, reference: ReferenceSet, taxa: NDArray[np.float
 
 def _reasons(model: Model, candidate: Candidate, model_input: ModelInput, facts: _Facts) -> list[Reason]:
     reasons = _population_rules(candidate.population, model.population)
-    reported = {"taxa": candidate.taxa, "immune": candidate.immune, "clinical": candidate.clinical}
     for block in facts.missing_blocks:
-        none = "none that it knows" if reported.get(block) else "none"
+        none = "none that it knows" if block in facts.unknown_blocks else "none"
         sentence = f"the model needs {_BLOCK_CONTENTS[block]}, and {none} was reported"
         reasons.append(Reason("missing block", "abstain", sentence))
     if facts.profile is not None:

@@ -173,6 +173,8 @@ class Trust(Documented):
     """Training patients with the patient's class of drugs; null where it is not reported, or an old bundle lacks it."""
     in_training_set: bool | None = None
     """Whether the profile is that of a training patient's stool sample; null where it cannot be compared."""
+    unknown_blocks: tuple[BlockName, ...] = ()
+    """Of the missing blocks, those of which the request has measurements, none of which the model knows."""
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,7 @@ def test_a_block_of_which_the_model_knows_nothing_was_reported(block: str, measu
     complete_candidate = next(c for c in patients() if len(c.immune) == len(UNITS) and "age" in c.clinical)
     trust = assess(replace(complete_candidate, **{block: measurement}), model(*BLOCKS)).trust
     assert trust.missing_blocks == (block,)
+    assert trust.unknown_blocks == (block,)
     assert any(reason.endswith(", and none that it knows was reported") for reason in trust.reasons)
 
 
@@ -92,7 +93,7 @@ def test_without_a_block_it_abstains(missing: str) -> None:
     content = {"taxa": "taxa of a stool profile", "immune": "immune measurements", "clinical": "clinical data"}[missing]
     assert assessment.trust.reasons == (f"the model needs {content}, and none was reported",)
     assert getattr(assessment.trust, f"{missing}_present") == 0
-    assert assessment.trust.missing_blocks == (missing,)
+    assert (assessment.trust.missing_blocks, assessment.trust.unknown_blocks) == ((missing,), ())
 
 
 def test_a_block_of_which_nothing_is_known_is_as_good_as_none() -> None:

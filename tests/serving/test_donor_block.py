@@ -98,6 +98,12 @@ def test_without_a_donor_the_model_abstains(served, table):
     prediction = predict([served], candidate)
     assert prediction.probability is None
     assert prediction.trust.missing_blocks == ("donor",)
+    assert prediction.trust.unknown_blocks == ()
+    unheard_of = predict([served], replace(candidate, donor={"height": 1.8})).trust
+    assert unheard_of.missing_blocks == unheard_of.unknown_blocks == ("donor",)
+    needed = "the model needs distances to the donor's stool, and none"
+    assert {f"{needed} was reported"} == set(prediction.trust.reasons) - set(unheard_of.reasons)
+    assert {f"{needed} that it knows was reported"} == set(unheard_of.reasons) - set(prediction.trust.reasons)
     assert prediction.donor_part == "the model reads how near the stool is to the donor's, and abstains"
 
 

@@ -124,6 +124,20 @@ def test_without_draws_by_the_landmark_the_model_abstains(served, cohort, table)
     assert "over_time" in prediction.trust.missing_blocks
 
 
+def test_an_undated_draw_is_no_course_and_yet_reported(served, cohort, table):
+    candidate = request_of(cohort, table, 0)
+    first = min(item.day for item in candidate.immune)
+    undated_draw = tuple(replace(item, day=None) for item in candidate.immune if item.day == first)
+    needed = "the model needs immune measurements over time, and none"
+    trust = predict([served], replace(candidate, immune=undated_draw)).trust
+    assert "over_time" in trust.unknown_blocks
+    assert f"{needed} that it knows was reported" in trust.reasons
+    trust = predict([served], replace(candidate, immune=())).trust
+    assert "over_time" in trust.missing_blocks
+    assert trust.unknown_blocks == ()
+    assert f"{needed} was reported" in trust.reasons
+
+
 def test_an_input_example_has_the_block(served):
     example = synthetic_example(served.model.encoder)
     assert set(example["over_time"][0]) == set(served.model.encoder.names_["over_time"])

@@ -31,6 +31,14 @@ _MISSING = {
     "over_time": "no immune markers over time",
 }
 """How a cell says that a patient has nothing of a block."""
+_UNKNOWN = {
+    "taxa": "no known taxa",
+    "immune": "no known immune markers",
+    "clinical": "no known clinical data",
+    "donor": "no known distances to the donor's stool",
+    "over_time": "no known immune markers over time",
+}
+"""How a cell says that a model knows nothing of what a patient has of a block."""
 
 
 @dataclass(frozen=True)
@@ -228,6 +236,6 @@ def _reservation(prediction: Prediction) -> str:
     trust = prediction.trust
     if trust.verdict != "abstain":
         return "use with care" if reservations(prediction) else ""
-    missing = {**_MISSING, "taxa": "no known taxa"} if trust.taxa_recognised is not None else _MISSING
-    reasons = [missing[block] for block in trust.missing_blocks] or list(trust.decisive)
+    words = {**_MISSING, **{block: _UNKNOWN[block] for block in trust.unknown_blocks}}
+    reasons = [words[block] for block in trust.missing_blocks] or list(trust.decisive)
     return f"abstains: {', '.join(reasons)}" if reasons else "abstains"
