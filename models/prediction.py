@@ -274,6 +274,14 @@ def domain_reasons(trust: Trust, evidence: Evidence) -> tuple[str, ...]:
     return tuple(reason for reason in trust.reasons if reason not in model_sentences)
 
 
+def variable_name(contribution: Contribution) -> str:
+    """Return what a contribution is a reason of: the clinical field of a level, else the feature itself."""
+    if contribution.block != "clinical":
+        return contribution.feature
+    column = Column.from_name(contribution.block, contribution.feature)
+    return column.field if column.level else contribution.feature
+
+
 def largest_contributions(explanation: Explanation, n: int) -> list[Contribution]:
     """Return the `n` contributions of the largest absolute SHAP values, for texts.
 
@@ -283,10 +291,10 @@ def largest_contributions(explanation: Explanation, n: int) -> list[Contribution
     contributions: list[Contribution] = []
     levels: defaultdict[str, list[Contribution]] = defaultdict(list)
     for item in explanation.contributions:
-        if item.block == "clinical" and (column := Column.from_name(item.block, item.feature)).level:
-            levels[column.field].append(item)
-        else:
+        if (name := variable_name(item)) == item.feature:
             contributions.append(item)
+        else:
+            levels[name].append(item)
     for field, items in levels.items():
         level = next((item for item in items if item.value), None)
         name, value = (field, None) if level is None else (level.feature, level.value)

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
-from features.columns import Column
 from features.transforms import genus_of
 from models.confirmation import page_probability
 from models.evidence import Distributions, LevelDistribution, NumericDistribution, TaxonDistribution
-from models.prediction import Contribution, Explanation, ReportedValue
+from models.prediction import Contribution, Explanation, ReportedValue, variable_name
 from serving.number_text import HALF_POINT
 from serving.pages.drawings.strip import Strip, training_strip
 
@@ -207,10 +206,7 @@ def _probability(log_odds: float) -> float:
 
 
 def _group_name(contribution: Contribution) -> str:
-    column = Column.from_name(contribution.block, contribution.feature)
-    if column.block == "taxa":
-        return genus_of(column.field)
-    return column.field if column.level else column.name
+    return genus_of(contribution.feature) if contribution.block == "taxa" else variable_name(contribution)
 
 
 def _largest(
