@@ -9,14 +9,22 @@ import pandas as pd
 
 from features.draft.cells import is_missing
 from features.draft.columns import columns_matching, find_patient_column
-from features.draft.translations import YES_WORDS
+from features.draft.outcomes import BEST_RESPONSE_COLUMN, RESPONSE_COLUMN
+from features.draft.translations import NO_WORDS, YES_WORDS
 from features.draft.yaml_lines import in_yaml
 from features.name_matching import near_misses
 from features.tables.text import TextTable
 
 _DONOR = re.compile(r"((healthy|fmt|f?a?ecal|stool)[ _-]*)?donor(\s*\([^()]*\))?", re.IGNORECASE)
-_DONOR_FLAG = r"^(is_(a_)?donor|donor_(flag|sample))$"
-_DONOR_NAME = re.compile(r"(?:(?:healthy|fmt|stool)[ _-]*)?donor(?![a-z]{2})", re.IGNORECASE)
+_YES, _NO = ("true", "1"), ("false", "0")
+_DONOR_FLAG = r"^(is_(a_)?donor|donor_flag)$"
+_RECEIVED_COLUMN = (
+    r"(^|_)(arm|allocation|allocated|randomi[sz]\w*|treatment|intervention|source|origin|received|given)(_|$)"
+)
+"""The columns in which "donor" is what a patient received."""
+_OTHER_ARM = re.compile(r"placebo|sham|autologous|autologe|own stool", re.IGNORECASE)
+_NO_WORD_BEHIND = "(?![A-Za-z]{2})"
+_DONOR_NAME = re.compile(rf"(?:(?:healthy|fmt|stool)[ _-]*)?donor{_NO_WORD_BEHIND}", re.IGNORECASE)
 _DONOR_SAMPLE_COLUMN = r"donor|^given|(^|_)fmt(_|$)"
 
 
@@ -43,17 +51,22 @@ def draft_donors(sheet: TextTable, patient: str, sheets: Sequence[TextTable]) ->
 def _draft_declared_donors(
     sheet: TextTable, patient: str, sheets: Sequence[TextTable]
 ) -> tuple[list[str], pd.Series[bool]] | None:
-    """Find the rows in which a column holds the word "donor", or says yes where it is named so."""
+    """Find the rows in which a column holds the word "donor", or says yes where it is named so.
+
+    In a column of arms it is what patients received, and a donor has neither other samples nor a response.
+    """
     flags = columns_matching(sheet, _DONOR_FLAG)
+    received_columns = columns_matching(sheet, _RECEIVED_COLUMN)
     for column in sheet.header:
         cells = sheet.frame[column]
         donor_rows = cells.map(lambda cell: _DONOR.fullmatch(cell) is not None)
-        if column in flags:
-            donor_rows |= cells.str.casefold().isin([*YES_WORDS, "true", "1"])
-        if not donor_rows.any() or donor_rows.all():
+        if column in flags and cells.map(_is_yes_or_no).all():
+            donor_rows |= cells.str.casefold().isin([*YES_WORDS, *_YES])
+        is_arm = column in received_columns or any(map(_OTHER_ARM.search, cells))
+        if is_arm or not donor_rows.any() or donor_rows.all() or _are_recipients(donor_rows, sheet, patient, sheets):
             continue
-        words = "|".join(re.sub(r"([()])", r"\\\1", cell) for cell in cells[donor_rows].unique())
-        donor = in_yaml({"column": column, "pattern": f"^({words})$" if "|" in words else f"^{words}$"})
+        words = [_escaped(str(cell)) for cell in cells[donor_rows].unique()]
+        donor = in_yaml({"column": column, "pattern": f"^{_any_of(words)}$"})
         lines = [f"  donor: {donor}  # guessed: {donor_rows.sum()} rows hold this word; TODO: confirm"]
         # "day_fmt" resembles the name of such a column too: its cells must name donors.
         donor_names = set(sheet.frame[donor_rows].to_numpy().ravel()) - {""}
@@ -64,6 +77,33 @@ def _draft_declared_donors(
         ]
         return lines + [f"  donor_sample: {in_yaml(name)}" for name in received[:1]], donor_rows
     return None
+
+
+def _is_yes_or_no(cell: str) -> bool:
+    return is_missing(cell) or cell.casefold() in {*YES_WORDS, *_YES, *NO_WORDS, *_NO}
+
+
+def _are_recipients(donor_rows: pd.Series[bool], sheet: TextTable, patient: str, sheets: Sequence[TextTable]) -> bool:
+    """Tell whether the donors of some rows have other rows, or a response."""
+    donors = frozenset(sheet.frame[patient][donor_rows])
+    if donors & set(sheet.frame[patient][~donor_rows]):
+        return True
+    for other in sheets:
+        column = patient if other is sheet else find_patient_column(other, frozenset(sheet.frame[patient]))
+        responses = columns_matching(other, f"{BEST_RESPONSE_COLUMN}|{RESPONSE_COLUMN}") if column else []
+        rows = other.frame[other.frame[column].isin(donors)] if column else other.frame[:0]
+        if not rows[responses].map(is_missing).all(axis=None):
+            return True
+    return False
+
+
+def _escaped(text: str) -> str:
+    """Return the pattern of a text, in which a space and a hyphen stand for themselves."""
+    return re.sub(r"\\([ -])", r"\1", re.escape(text))
+
+
+def _any_of(patterns: Sequence[str]) -> str:
+    return patterns[0] if len(patterns) == 1 else f"({'|'.join(patterns)})"
 
 
 def _draft_received_donors(
@@ -86,7 +126,7 @@ def _draft_received_donors(
                 continue
             donor_rows = names.str.startswith(prefix[0])
             if not donor_rows[sheet.frame[patient].isin(received.index)].any():
-                donor = in_yaml({"column": column, "pattern": f"^{prefix[0]}"})
+                donor = in_yaml({"column": column, "pattern": f"^{_escaped(prefix[0])}"})
                 reason = f"{donor_rows.sum()} rows begin like the donors in {in_yaml(received_column)}"
                 lines = [f"  donor: {donor}  # guessed: {reason}; TODO: confirm"]
                 lines.append(f"  donor_sample: {in_yaml(received_column)}")
@@ -110,8 +150,8 @@ def _draft_named_donors(sheet: TextTable, patient: str) -> tuple[list[str], pd.S
     donor_rows = matches.notna()
     if not donor_rows.any() or donor_rows.all():
         return None
-    begins = "|".join(dict.fromkeys(match[0] for match in matches[donor_rows]))
-    donor = in_yaml({"column": patient, "pattern": f"^({begins})" if "|" in begins else f"^{begins}"})
+    begins = [_escaped(begin) for begin in dict.fromkeys(match[0] for match in matches[donor_rows])]
+    donor = in_yaml({"column": patient, "pattern": f"^{_any_of(begins)}{_NO_WORD_BEHIND}"})
     return [f"  donor: {donor}  # guessed: {donor_rows.sum()} rows are named as donors; TODO: confirm"], donor_rows
 
 

@@ -43,7 +43,10 @@ _ANSWERS = (
     {**dict.fromkeys(YES_WORDS, "yes"), **dict.fromkeys(NO_WORDS, "no")},
     {"true": "yes", "t": "yes", "false": "no", "f": "no"},
 )
-_NEGATION = r"(^|_)(no(?!_of_)|non|not|without|never|lack|absence|absent|free)(_|$)|(^|_)non?(respon|durable|benefit|dcb|tox|ir_?ae)"
+_NEGATION = (
+    r"(^|_)(no(?!_of_)|non|not|without|never|lack|absence|absent|free)(_|$)"
+    r"|(^|_)non?(respon|durable|benefit|dcb|tox|ir_?ae)"
+)
 _NEGATED = re.compile(
     r"(no|non|not|without|lack_of|absence_of|free_of)_?"
     r"((durable|clinical|objective|immune|related|severe|serious|high_grade|grade_?[1-5](_[1-5])?|any)_)*"

@@ -286,8 +286,14 @@ def test_the_patients_sheet_may_name_the_donors(
     ("rows", "pattern"),
     [
         ("s1,p1,patient\ns2,p1,patient\ns3,p2,patient\ns4,D1,Healthy donor\n", "^Healthy donor$"),
-        ("s1,p1,a\ns2,p1,a\ns3,p2,b\ns4,Donor1,b\n", "^Donor"),
-        ("s1,p1,a\ns2,p1,a\ns3,DonorA,b\ns4,FMT_donor_2,b\n", "^(Donor|FMT_donor)"),
+        ("s1,p1,a\ns2,p1,a\ns3,p2,b\ns4,Donor1,b\n", "^Donor(?![A-Za-z]{2})"),
+        ("s1,p1,a\ns2,p1,a\ns3,DonorA,b\ns4,FMT_donor_2,b\n", "^(Donor|FMT_donor)(?![A-Za-z]{2})"),
+        ("s1,Donorova,a\ns2,Donorova,a\ns3,p2,b\ns4,Donor1,b\n", "^Donor(?![A-Za-z]{2})"),
+        ("s1,p1,R\ns2,p2,R\ns3,p3,R\ns4,D1,Donor (CMV+)\n", r"^Donor \(CMV\+\)$"),
+        ("s1,p1,R\ns2,p2,R\ns3,p3,R\ns4,D1,Donor (lot [A)\n", r"^Donor \(lot \[A\)$"),
+        ("s1,p1,placebo\ns2,p2,placebo\ns3,p3,Donor (FMT)\ns4,p4,Donor (FMT)\n", None),
+        ("s1,p1,autologous\ns2,p2,autologous\ns3,p3,Fecal donor\ns4,p4,Fecal donor\n", None),
+        ("s1,p1,recipient\ns2,p2,recipient\ns3,p3,recipient\ns4,p1,donor\n", None),
         ("s1,p1,Recipient\ns2,p1,Recipient\ns3,p2,Recipient\ns4,D1,Donor (healthy)\n", r"^Donor \(healthy\)$"),
         ("s1,Donorski,a\ns2,p1,a\ns3,p2,b\ns4,p3,b\n", None),
         ("s1,p1,donor FMT\ns2,p2,donor FMT\ns3,p3,placebo\ns4,p4,placebo\n", None),
@@ -323,6 +329,22 @@ def test_a_flag_of_donors_is_read(draft: Callable[..., tuple[str, Manifest]]) ->
     assert (manifest.samples.donor.column, manifest.samples.donor.pattern) == ("is_donor", "^Yes$")
     _, manifest = draft(samples="sample,subject,day,received_donor_stool\n" + rows.replace(",,", ",0,"))
     assert manifest.samples.donor is None
+
+
+def test_what_patients_received_makes_no_donors(draft: Callable[..., tuple[str, Manifest]]) -> None:
+    rows = "s1,p1,-3,Healthy donor\ns2,p2,-3,Healthy donor\ns3,p3,-3,unknown\ns4,p4,-3,unknown\n"
+    for column in ("arm", "stool_source", "Treatment group", "stool received"):
+        _, manifest = draft(samples=f"sample,subject,day,{column}\n" + rows)
+        assert manifest.samples.donor is None
+    samples = "sample,subject,day,kind\n" + rows
+    _, manifest = draft(samples=samples, clinical="subject,response\np1,R\np2,NR\np3,R\np4,NR\n")
+    assert manifest.samples.donor is None
+    _, manifest = draft(samples=samples, clinical="subject,response\np1,\np2,\np3,R\np4,NR\n")
+    assert manifest.samples.donor is not None
+    numbers = "s1,p1,-3,1\ns2,p2,-3,2\ns3,p3,-3,3\ns4,p4,-3,4\n"
+    for column in ("donor_sample", "donor_flag"):
+        _, manifest = draft(samples=f"sample,subject,day,{column}\n" + numbers)
+        assert manifest.samples.donor is None
 
 
 def test_samples_of_other_sites_are_left_out_beside_stool(draft: Callable[..., tuple[str, Manifest]]) -> None:
