@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Literal, NamedTuple
 
 import pandas as pd
@@ -122,6 +122,16 @@ def find_patient_column(sheet: TextTable, patients: Iterable[str] = (), *, one_r
     if column is None or (sheet.frame[column] == "").any():
         return None
     return None if one_row_each and sheet.frame[column].duplicated().any() else column
+
+
+def reported_patients(sheets: Iterable[TextTable], patients: Set[str], pattern: str) -> set[str]:
+    """Return the patients for whom a sheet reports anything in columns that match a pattern by their names."""
+    reported: set[str] = set()
+    for sheet in sheets:
+        column = find_patient_column(sheet, patients)
+        for name in columns_matching(sheet, pattern) if column else []:
+            reported |= set(sheet.frame[column][~sheet.frame[name].map(is_missing)])
+    return reported & patients
 
 
 def patient_column_with_gaps(sheet: TextTable) -> str | None:

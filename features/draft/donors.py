@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from features.draft.cells import is_missing
-from features.draft.columns import columns_matching, find_patient_column
+from features.draft.columns import columns_matching, find_patient_column, reported_patients
 from features.draft.outcomes import BEST_RESPONSE_COLUMN, RESPONSE_COLUMN
 from features.draft.translations import NO_WORDS, YES_WORDS
 from features.draft.yaml_lines import in_yaml
@@ -88,13 +88,10 @@ def _are_recipients(donor_rows: pd.Series[bool], sheet: TextTable, patient: str,
     donors = frozenset(sheet.frame[patient][donor_rows])
     if donors & set(sheet.frame[patient][~donor_rows]):
         return True
-    for other in sheets:
-        column = patient if other is sheet else find_patient_column(other, frozenset(sheet.frame[patient]))
-        responses = columns_matching(other, f"{BEST_RESPONSE_COLUMN}|{RESPONSE_COLUMN}") if column else []
-        rows = other.frame[other.frame[column].isin(donors)] if column else other.frame[:0]
-        if not rows[responses].map(is_missing).all(axis=None):
-            return True
-    return False
+    has_response = reported_patients(
+        sheets, frozenset(sheet.frame[patient]), f"{BEST_RESPONSE_COLUMN}|{RESPONSE_COLUMN}"
+    )
+    return bool(donors & has_response)
 
 
 def _escaped(text: str) -> str:

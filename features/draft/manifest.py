@@ -11,16 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.draft.columns import columns_matching, find_patient_column
+from features.draft.columns import find_patient_column
 from features.draft.controls import draft_control_filter
 from features.draft.course import course_lines, is_measure
 from features.draft.file_kinds import find_file_kinds, find_taxa_files, metadata_sheet, table_at_finest_rank
 from features.draft.immune import few_analytes, find_immune_layout, immune_lines
 from features.draft.outcomes import find_event_columns
-from features.draft.patients import CLINICAL_COLUMN, patient_lines
+from features.draft.patients import patient_lines
 from features.draft.redcap import refuse_repeating_export
 from features.draft.samples import SamplesDraft, draft_samples, taxa_lines
-from features.draft.unused import unused_reason, visits_in_columns
+from features.draft.unused import is_clinical, unused_reason, visits_in_columns
 from features.draft.yaml_lines import in_yaml
 from features.errors import FileError, InputError
 from features.immune import read_immune_export
@@ -85,6 +85,8 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
     ]
     if patients:
         lines += patient_lines(patients, samples, roles.events, kept_rows.get(patients.path, []))
+        if patients is not samples.sheet and (todo := visits_in_columns(patients)):
+            lines.append(f"# TODO: of {in_yaml(patients.path.name)}, {todo}")
     else:
         lines.append("# TODO: no sheet of patients was recognised")
     if roles.immune:
@@ -97,7 +99,9 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
             "before progression to the sheet of patients, and describe it under 'outcomes' as 'recist'"
         )
     reasons = {
-        sheet.path: unused_reason(sheet, samples.patients, sheets) for sheet in sheets if sheet.path not in used_files
+        sheet.path: unused_reason(sheet, samples.patients, sheets, patients)
+        for sheet in sheets
+        if sheet.path not in used_files
     }
     lines += [
         f"# TODO: {in_yaml(file.name)} is not used: {reasons.get(file, 'it was not recognised')}"
@@ -157,11 +161,7 @@ def _assign_roles(sheets: Sequence[TextTable], profiles: Sequence[str], kept_row
     immune = _find_immune_sheet([sheet for sheet in sheets if sheet is not events])
     samples = draft_samples([sheet for sheet in sheets if sheet is not events], profiles, kept_rows)
     other_sheets = [sheet for sheet in sheets if all(sheet is not role for role in (events, immune, samples.sheet))]
-    clinical = [
-        sheet
-        for sheet in [*other_sheets, *([immune] if immune else [])]
-        if columns_matching(sheet, CLINICAL_COLUMN) and not visits_in_columns(sheet)
-    ]
+    clinical = [sheet for sheet in [*other_sheets, *([immune] if immune else [])] if is_clinical(sheet)]
     patients = next(
         (sheet for sheet in clinical if find_patient_column(sheet, samples.patients, one_row_each=True)), samples.sheet
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from pathlib import Path
@@ -17,11 +17,14 @@ from features.draft.columns import (
     find_patient_column,
     find_time_column,
     patient_column_with_gaps,
+    reported_patients,
     snake_case,
 )
 from features.draft.controls import control_lines, control_rows
+from features.draft.covariates import COVARIATE_COLUMN
 from features.draft.donors import draft_donors
 from features.draft.file_kinds import FileKind
+from features.draft.outcomes import BEST_RESPONSE_COLUMN, RESPONSE_COLUMN
 from features.draft.times import date_columns, date_questions, label_column
 from features.draft.visit_labels import event_of_labels
 from features.draft.visit_names import patients_of_names
@@ -33,6 +36,8 @@ from features.taxa import TaxaTable
 
 _SEQUENCER = re.compile(r"_S\d+(_L\d{3})?(_R?[12])?(_001)?$")
 """What Illumina's software adds to a sample's name: its number on the sheet, the lane, the read and 001."""
+_CLINICAL_COLUMN = f"{COVARIATE_COLUMN}|{BEST_RESPONSE_COLUMN}|{RESPONSE_COLUMN}"
+"""The columns that report something of a patient, and of no technical control."""
 _CLOCKS = (
     (r"fmt|transplant", "day_fmt", "fecal microbiota transplantation"),
     (r"treatment|therapy|dose|ici|infusion", "day_ici", "first dose of immune checkpoint inhibitors"),
@@ -130,6 +135,9 @@ def draft_samples(
     if match.separator:
         lines.append(f"  separator: {in_yaml(match.separator)}  # guessed: it separates several names in one cell")
     controls = control_rows(sheet.frame[match.column])
+    if column := find_patient_column(sheet):
+        cells = sheet.frame[column]
+        controls &= ~cells.isin(reported_patients(sheets, frozenset(cells[controls]), _CLINICAL_COLUMN))
     people = sheet.select(~controls)
     patient = find_patient_column(people)
     if patient:
@@ -148,7 +156,7 @@ def draft_samples(
     repeats = bool(recipients[patient].duplicated().any())
     lines += _time_lines(time, dates, labels, has_repeated_patients=repeats)
     lines += date_questions(sheet, recipients, sheets) if time is None and dates is None else []
-    lines += [*donor_lines, *control_lines(list(sheet.frame[match.column][controls]))]
+    lines += [*donor_lines, *control_lines(match.names_in_profiles(sheet.frame[match.column][controls], profiles))]
     clock_name, clock_index = _find_clock(time, dates, labels, has_donors=bool(donor_lines))
     patients = frozenset(recipients[patient])
     other_rows = pd.Series(~sheet.frame.index.isin(recipients.index), index=sheet.frame.index)
@@ -296,6 +304,17 @@ class _SampleColumn:
     column: str = ""
     separator: str | None = None
     ignored: tuple[NameDifference, ...] = ()
+
+    def names_in_profiles(self, cells: Iterable[str], profiles: Sequence[str]) -> list[str]:
+        """Return the names of samples as the profiles spell them, by which a manifest names them."""
+        names = [name.removesuffix(self.suffix).removeprefix(self.prefix) for name in profiles]
+        spellings = {simplified(name, self.ignored): name for name in names}
+        runs = [[run.strip() for run in cell.split(self.separator)] if self.separator else [cell] for cell in cells]
+        keys = [[simplified(run, self.ignored) for run in cell_runs] for cell_runs in runs]
+        return [
+            next((spellings[key] for key in cell_keys if key in spellings), cell_runs[0])
+            for cell_runs, cell_keys in zip(runs, keys, strict=True)
+        ]
 
 
 def _with_ignored_differences(

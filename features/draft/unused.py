@@ -14,6 +14,7 @@ from features.draft.outcomes import (
     RESPONSE_COLUMN,
     outcome_flag,
 )
+from features.draft.patients import CLINICAL_COLUMN
 from features.draft.yaml_lines import in_yaml
 from features.name_matching import NAME_DIFFERENCES, simplified
 from features.outcomes import parse_grade
@@ -23,7 +24,9 @@ _MIN_ANALYTES = 3
 _MIN_PATIENTS = 3
 
 
-def unused_reason(sheet: TextTable, patients: Set[str], sheets: Sequence[TextTable]) -> str:
+def unused_reason(
+    sheet: TextTable, patients: Set[str], sheets: Sequence[TextTable], patient_sheet: TextTable | None
+) -> str:
     """Return why a sheet has no role in a draft, and what to do.
 
     Parameters
@@ -34,6 +37,8 @@ def unused_reason(sheet: TextTable, patients: Set[str], sheets: Sequence[TextTab
         The patients with stool.
     sheets : sequence of TextTable
         All sheets of the cohort.
+    patient_sheet : TextTable, optional
+        The sheet of patients.
     """
     if twin := next((other for other in sheets if other.path != sheet.path and other.header == sheet.header), None):
         return f"its columns are those of {in_yaml(twin.path.name)}; put the rows of both into one file"
@@ -56,6 +61,8 @@ def unused_reason(sheet: TextTable, patients: Set[str], sheets: Sequence[TextTab
     if repeated:
         best = ", with the best of its responses before progression" if _holds_responses(sheet) else ""
         return f"patient {in_yaml(repeated[0])} has several rows; write one row for each patient{best}"
+    if column is not None and patient_sheet is not None and is_clinical(sheet):
+        return f"a cohort has one sheet of patients; add these columns to {in_yaml(patient_sheet.path.name)}"
     if column is not None:
         return (
             f"it names patients in column {in_yaml(column)}, but no other column is known by its name; describe it "
@@ -68,7 +75,8 @@ def _no_grade(sheet: TextTable) -> str:
     for column in columns_matching(sheet, GRADE_COLUMN):
         for line, cell in sheet.frame[column].items():
             if parse_grade(cell) is None:
-                return f", and take out row {line}, where {in_yaml(cell)} is no grade of an event"
+                value = in_yaml(cell) if cell else "an empty cell"
+                return f", and write the grade that was reached in row {line}, where {value} is no grade of an event"
     return ""
 
 
@@ -93,13 +101,25 @@ def _analytes_in_rows(sheet: TextTable) -> str:
 
 def visits_in_columns(sheet: TextTable) -> str:
     """Return what to do about columns that name an analyte and more, as a visit; empty where there are none."""
-    columns = [name for name in sheet.header if not is_known_analyte(name) and is_known_analyte(_first_part(name))]
+    columns = analytes_with_visits(sheet)
     if len(columns) < _MIN_ANALYTES:
         return ""
     return (
         f"columns such as {in_yaml(columns[0])} name an analyte and more, as a visit or a statistic; write a row for "
         "each blood draw, with its day, and name columns by the analyte and its unit alone"
     )
+
+
+def analytes_with_visits(sheet: TextTable) -> list[str]:
+    """Return the columns whose names are an analyte and more, as a visit or a statistic."""
+    return [name for name in sheet.header if not is_known_analyte(name) and is_known_analyte(_first_part(name))]
+
+
+def is_clinical(sheet: TextTable) -> bool:
+    """Tell whether a sheet holds clinical columns, and each analyte at one visit at most."""
+    analytes = analytes_with_visits(sheet)
+    has_visits = len(analytes) >= _MIN_ANALYTES and len({_first_part(name) for name in analytes}) < len(analytes)
+    return bool(set(columns_matching(sheet, CLINICAL_COLUMN)) - set(analytes)) and not has_visits
 
 
 def _first_part(name: str) -> str:

@@ -356,6 +356,62 @@ def test_samples_of_other_sites_are_left_out_beside_stool(draft: Callable[..., t
     assert not manifest.samples.keep_rows
 
 
+@pytest.mark.parametrize("column", ["sample_type", "body site", "Specimen"])
+def test_words_of_sites_are_parted_at_underscores(draft: Callable[..., tuple[str, Manifest]], column: str) -> None:
+    rows = "s1,p1,stool_sample,0\ns2,p1,oral_swab,0\ns3,p2,stool_sample,0\ns4,p2,stool_sample,0\n"
+    _, manifest = draft(samples=f"sample,patient,{column},day\n" + rows)
+    assert manifest.samples.keep_rows == {column: ("stool_sample",)}
+
+
+@pytest.mark.parametrize("sites", ["skin melanoma,gut melanoma", "Skin,Gut"])
+def test_the_site_of_a_tumour_is_no_site_of_sampling(draft: Callable[..., tuple[str, Manifest]], sites: str) -> None:
+    skin, gut = sites.split(",")
+    rows = f"s1,p1,{skin},0\ns2,p2,{gut},0\ns3,p3,{skin},0\ns4,p4,{gut},0\n"
+    _, manifest = draft(samples="sample,patient,category,day\n" + rows)
+    assert not manifest.samples.keep_rows
+    clinical = f"patient,category,age\np1,{skin},50\np2,{gut},60\np3,{skin},55\np4,{gut},65\n"
+    _, manifest = draft(samples="sample,patient,day\ns1,p1,0\ns2,p2,0\ns3,p3,0\ns4,p4,0\n", clinical=clinical)
+    assert manifest.patients is not None
+    assert not manifest.patients.keep_rows
+
+
+def test_patients_without_stool_are_asked_about(draft: Callable[..., tuple[str, Manifest]], tmp_path: Path) -> None:
+    rows = "s1,p1,stool,0\ns2,p1,saliva,0\ns3,p2,stool,0\ns4,p3,saliva,0\n"
+    text, _ = draft(samples="sample,patient,body site,day\n" + rows)
+    assert "2 rows are of another site than the gut, and patients such as p3 have no others; write the sites" in text
+    with pytest.raises(FileError, match="keep_rows keeps 'TODO', which no row holds; the cells are 'stool', 'saliva'"):
+        read_cohort(tmp_path / "mine.yaml", tmp_path)
+
+
+def test_analytes_at_one_visit_do_not_hide_outcomes(draft: Callable[..., tuple[str, Manifest]]) -> None:
+    samples = "sample,patient,day\ns1,p1,0\ns2,p2,0\ns3,p3,0\ns4,p4,0\n"
+    header = "patient,age,recist,CRP_baseline,IL6_baseline,TNF_baseline\n"
+    rows = "p1,50,CR,1,2,3\np2,60,PD,2,3,4\np3,55,SD,3,4,5\np4,61,PR,4,5,6\n"
+    text, manifest = draft(samples=samples, clinical=header + rows)
+    assert manifest.outcomes.recist is not None
+    assert "of clinical.csv, columns such as CRP_baseline name an analyte and more" in text
+    text, manifest = draft(samples=samples, clinical=header.replace("TNF_baseline", "IL6_week6") + rows)
+    assert manifest.outcomes.recist is None
+    assert "clinical.csv is not used: columns such as CRP_baseline name an analyte and more" in text
+
+
+def test_a_second_sheet_of_patients_belongs_to_the_first(draft: Callable[..., tuple[str, Manifest]]) -> None:
+    samples = "sample,patient,day\ns1,p1,0\ns2,p2,0\ns3,p3,0\ns4,p4,0\n"
+    first = "patient,age\np1,50\np2,60\np3,55\np4,61\n"
+    second = "patient,sex,recist\np1,F,CR\np2,M,PD\np3,M,SD\np4,F,PR\n"
+    text, _ = draft(samples=samples, c1=first, c2=second)
+    assert "c2.csv is not used: a cohort has one sheet of patients; add these columns to c1.csv" in text
+
+
+@pytest.mark.parametrize(("cell", "name"), [("3-4", '"3-4"'), ("", "an empty cell")])
+def test_a_grade_is_written_where_a_cell_is_none(
+    draft: Callable[..., tuple[str, Manifest]], cell: str, name: str
+) -> None:
+    samples = "sample,patient,day\ns1,p1,0\ns2,p2,0\ns3,p3,0\ns4,p4,0\n"
+    text, _ = draft(samples=samples, events=f"patient,AE term,grade,onset_week\np1,rash,2,3\np2,colitis,{cell},5\n")
+    assert f"write the grade that was reached in row 3, where {name} is no grade" in text
+
+
 def test_sheets_of_one_kind_belong_into_one_file(draft: Callable[..., tuple[str, Manifest]]) -> None:
     first, second = "sample,patient,day\ns1,p1,0\ns2,p2,0\n", "sample,patient,day\ns3,p3,0\ns4,p4,0\n"
     text, _ = draft(first=first, second=second)
@@ -397,7 +453,31 @@ def test_an_arm_is_no_technical_control(draft: Callable[..., tuple[str, Manifest
     assert manifest.samples.model_fields_set.isdisjoint({"keep_rows", "exclude_samples"})
 
 
+@pytest.mark.parametrize("spelling", ["ntc-1", "NTC-1"])
+def test_a_technical_control_is_excluded_as_its_profile_is_spelled(
+    draft: Callable[..., tuple[str, Manifest]], tmp_path: Path, spelling: str
+) -> None:
+    names = [f"s_{i}" for i in range(1, 6)]
+    taxa = f"species,{','.join(names)},{spelling}\ns__Roseburia_hominis,1,2,3,4,5,6\ns__Blautia_wexlerae,5,2,1,4,2,2\n"
+    rows = "".join(f"S-{i},p{i},0\n" for i in range(1, 6))
+    text, manifest = draft(taxa=taxa, sheet=f"sample,patient,day\n{rows}NTC-1,NTC,0\n")
+    assert set(manifest.samples.exclude_samples) == {spelling}
+    (tmp_path / "mine.yaml").write_text(text.replace("TODO", "stated"))
+    assert read_cohort(tmp_path / "mine.yaml", tmp_path).samples["sample"].tolist() == names
+
+
+@pytest.mark.parametrize(("response", "is_excluded"), [("R", False), ("", True)])
+def test_who_has_a_response_is_no_technical_control(
+    draft: Callable[..., tuple[str, Manifest]], response: str, *, is_excluded: bool
+) -> None:
+    sheet = f"sample,patient,day,response\ns1,p1,0,R\ns2,p2,0,NR\ns3,p3,0,NR\nMOCK4,MOCK4,0,{response}\n"
+    _, manifest = draft(taxa=TAXA.replace("s4", "MOCK4"), sheet=sheet)
+    assert bool(manifest.samples.exclude_samples) == is_excluded
+
+
 def test_names_that_all_hold_one_word_are_no_technical_controls() -> None:
+    assert not control_rows(pd.Series(["MOCK1", "FMT2", "FMT3", "FMT4", "FMT5"])).any()
+    assert control_rows(pd.Series(["MOCK1", "S2", "S3", "S4", "S5"])).any()
     assert not control_rows(pd.Series(["PBS01", "PBS02", "PBS03", "PBS04"])).any()
     assert not control_rows(pd.Series(["water_1", "neg", "Control7", "P1", "P2", "P3", "P4", "P5", "P6"])).any()
 
