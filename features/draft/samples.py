@@ -134,10 +134,7 @@ def draft_samples(
         lines.append(f"  ignore_in_names: {in_yaml(list(match.ignored))}  # guessed: {reason}; TODO: confirm")
     if match.separator:
         lines.append(f"  separator: {in_yaml(match.separator)}  # guessed: it separates several names in one cell")
-    controls = control_rows(sheet.frame[match.column])
-    if column := find_patient_column(sheet):
-        cells = sheet.frame[column]
-        controls &= ~cells.isin(reported_patients(sheets, frozenset(cells[controls]), _CLINICAL_COLUMN))
+    controls = _find_controls(sheet, match.column, sheets)
     people = sheet.select(~controls)
     patient = find_patient_column(people)
     if patient:
@@ -173,6 +170,15 @@ def draft_samples(
         lines,
         is_patient_open,
     )
+
+
+def _find_controls(sheet: TextTable, sample_column: str, sheets: Sequence[TextTable]) -> pd.Series[bool]:
+    """Return which rows are technical controls by their names, but for those of patients with clinical data."""
+    controls = control_rows(sheet.frame[sample_column])
+    if column := find_patient_column(sheet):
+        patients = sheet.frame[column]
+        controls &= ~patients.isin(reported_patients(sheets, frozenset(patients[controls]), _CLINICAL_COLUMN))
+    return controls
 
 
 def _patient_question(sheet: TextTable, sample_column: str, sheets: Sequence[TextTable]) -> str:
