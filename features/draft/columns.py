@@ -35,10 +35,10 @@ INDEX_DATE_COLUMN = (
     r"date.*(fmt|transplant|first|start))"
 )
 """The columns of the date of day 0: of the first dose, or of the transplant."""
-OTHER_ORIGIN = r"diagnos|birth|surg|resect|metasta|biops"
+OTHER_ORIGIN = r"diagnos|(?<![a-z])dx(?![a-z])|birth|surg|resect|metasta|biops|stage|relapse|recurr|progress"
 """Events before treatment from which a time may count."""
 _DAY_OF_ANOTHER_EVENT = (
-    r"first_(collection|sample|visit)|surviv|pfs|(^|_)os(_|$)|follow|contact|death|deceased|progress|relapse"
+    r"first_(collection|sample|visit)|surviv|pfs|(^|_)os(_|$)|follow|contact|death|deceased"
     rf"|(^|_)age(_|$)|(^|_)last(_|$)|to_(first_)?(respon|ir_?ae|toxic)|antibio|steroid|hospital|{OTHER_ORIGIN}"
 )
 """Days in columns of these names count from or to another event than day 0 of the cohort's clock."""

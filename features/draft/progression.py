@@ -12,8 +12,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from features.draft.cells import is_missing, normalise_word
-from features.draft.columns import OTHER_ORIGIN, snake_case
-from features.draft.translations import NO_WORDS, YES_WORDS
+from features.draft.columns import CLOCK_EVENT, OTHER_ORIGIN, snake_case
+from features.draft.translations import NO_WORDS, UNIT_WORDS, YES_WORDS
 from features.manifest import TimeUnit
 from features.tables.decimals import is_number
 
@@ -24,7 +24,7 @@ _PROGRESSED = r"(^|_)progress(ed|ion)(_|$)"
 DATE_COLUMN = r"(^|_)(dates?|days?|onset)(_|$)"
 """The columns that date an event."""
 _NO_FLAG = r"status|event|censor|time|date|day|reason|cause"
-_NUMBER_OF_MONTHS = r"(?<!\d)0*(\d+)_?(m|mo|mos|mth|mths|months?|y|yrs?|years?)?(?=_|$)"
+_NUMBER_OF_MONTHS = rf"(?<!\d)0*(\d+)_?(m|{'|'.join(UNIT_WORDS['months'] + UNIT_WORDS['years'])})?(?=_|$)"
 _YES_NO = {
     **dict.fromkeys((*YES_WORDS, "true", "t", "1"), True),
     **dict.fromkeys((*NO_WORDS, "false", "f", "0"), False),
@@ -90,14 +90,14 @@ def _months_in_name(name: str) -> int | None:
     if len(counts) != 1 or not int(counts[0][0]):
         return None
     number, unit = counts[0]
-    return int(number) * (12 if unit.startswith("y") else 1)
+    return int(number) * (12 if unit in UNIT_WORDS["years"] else 1)
 
 
-_UNITS_IN_NAMES: Mapping[TimeUnit, str] = {
-    "months": r"(^|_)(months?|mos?|mths?|m)(_|$)",
-    "days": r"(^|_)(days?|d)(_|$)",
-    "weeks": r"(^|_)(weeks?|wks?|w)(_|$)",
-    "years": r"(^|_)(years?|yrs?|y)(_|$)",
+_UNITS_IN_NAMES: Mapping[TimeUnit, tuple[str, ...]] = {
+    "months": (*UNIT_WORDS["months"], "m"),
+    "days": UNIT_WORDS["days"],
+    "weeks": UNIT_WORDS["weeks"],
+    "years": UNIT_WORDS["years"],
 }
 
 
@@ -205,8 +205,21 @@ def is_overall_survival(column: str) -> bool:
 
 
 def is_of_other_origin(column: str) -> bool:
-    """Tell whether a column of times says that they count from another event than treatment, as from a diagnosis."""
-    return re.search(rf"(from|since|after|post)_(\w+_)?({OTHER_ORIGIN})", snake_case(column)) is not None
+    """Tell whether a column of times says that they count from another event than treatment, as from a diagnosis.
+
+    It is the first event behind the word that states it: survival since FMT after surgery counts from FMT.
+    """
+    name = snake_case(column)
+    if re.search(rf"({OTHER_ORIGIN})[a-z]*_to_", name):
+        return True
+    origin = next((match[1] for words in ("from|since", "after|post") if (match := _origin(name, words))), "")
+    match = re.search(rf"(?<![a-z]){CLOCK_EVENT}(?![a-z])|(?P<other>{OTHER_ORIGIN})", origin)
+    return match is not None and match["other"] is not None
+
+
+def _origin(name: str, words: str) -> re.Match[str] | None:
+    """Return what stands behind the words for the event from which times count, as a group."""
+    return re.search(rf"(?:^|_)(?:{words})_?(\w+)", name)
 
 
 def _event_meaning(cell: str, column: str) -> bool | None:
@@ -238,5 +251,5 @@ def _is_time(cells: pd.Series[str]) -> bool:
 
 
 def _unit_in_name(column: str) -> TimeUnit | None:
-    name = snake_case(column)
-    return next((unit for unit, pattern in _UNITS_IN_NAMES.items() if re.search(pattern, name)), None)
+    words = snake_case(column).split("_")
+    return next((unit for unit, names in _UNITS_IN_NAMES.items() if not set(names).isdisjoint(words)), None)

@@ -218,13 +218,20 @@ def _find_link(sheet: TextTable, other: TextTable) -> _Link | None:
     patient = find_patient_column(other)
     if patient is None:
         return None
-    for column, other_column in product(sheet.header, other.header):
-        cells = sheet.frame[column]
-        is_key = cells.nunique() == len(cells) and not other.frame[other_column].duplicated().any()
+    other_cells = {
+        name: set(cells)
+        for name in other.header
+        if name != patient and not (cells := other.frame[name]).duplicated().any()
+    }
+    for column in sheet.header:
+        names = set(sheet.frame[column])
+        if len(names) < len(sheet.rows):
+            continue
         # Rows of two sheets may be numbered alike.
-        is_key = is_key and (column == other_column or not cells.map(is_number).all())
-        if is_key and other_column != patient and 2 * cells.isin(other.frame[other_column]).sum() > len(cells):
-            return _Link(column, other_column, patient)
+        other_columns = {column} & other_cells.keys() if all(map(is_number, names)) else other_cells
+        for other_column in other_columns:
+            if 2 * len(names & other_cells[other_column]) > len(names):
+                return _Link(column, other_column, patient)
     return None
 
 

@@ -75,7 +75,7 @@ UNIT_WORDS: Mapping[str, tuple[str, ...]] = {
     "days": ("d", "day", "days", "tag", "tage", "jour", "jours"),
     "weeks": ("w", "wk", "wks", "week", "weeks", "woche", "wochen", "semaine", "semaines"),
     "months": ("mo", "mos", "mth", "mths", "month", "months", "monat", "monate", "mois"),
-    "years": ("y", "yr", "yrs", "year", "years", "jahr", "jahre", "an", "ans"),
+    "years": ("y", "yr", "yrs", "year", "years", "jahr", "jahre", "ans"),
 }
 """The words for each unit of time, in English, German and French; M alone may also be a measurement."""
 BEFORE_WORDS = ("pre", "before", "vor", "avant")

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
+from features.draft.translations import AFTER_WORDS, BEFORE_WORDS, TREATMENT_WORDS, UNIT_WORDS
+
+_UNITS = "|".join(UNIT_WORDS["days"] + UNIT_WORDS["weeks"] + UNIT_WORDS["months"])
+_SIDES, _TREATMENT = "|".join(BEFORE_WORDS + AFTER_WORDS), "|".join(TREATMENT_WORDS)
 _VISIT = (
-    r"(?:d|day|w|wk|week|v|visit|t|tp|time_?point|m|mo|month)[ _.-]?[+-]?\d+|c\d+d\d+|cycle\d+(?:day\d+)?"
-    r"|(?:pre|post)(?:[ _-]?(?:fmt|ici|treatment|therapy|tx|dose))?\d*|baseline|bl|screening|eot|follow-?up|fu\d*|on"
+    rf"(?:{_UNITS}|v|visit|t|tp|time_?point|m)[ _.-]?[+-]?\d+|c\d+d\d+|cycle\d+(?:day\d+)?"
+    rf"|(?:{_SIDES})(?:[ _-]?(?:fmt|tx|dose|{_TREATMENT}))?\d*|baseline|bl|screening|eot|follow-?up|fu\d*|on"
 )
 _MOST_VISITS = 8
 """The most visits of a patient on average, beyond which what precedes a visit is a centre or a study."""

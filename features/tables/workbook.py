@@ -19,11 +19,14 @@ from features.tables.encoding import MAX_RATIO, MAX_UNPACKED_AT_ANY_RATIO
 MAX_CELLS = 20_000_000
 """The most cells of a sheet, empty ones among them."""
 _NOTES = re.compile(
-    r"^\W*(read[ _-]?me|notes?|legend|info|information|cover|contents?|key|abbreviations?|codebook"
+    r"^\W*(read[ _-]?me|notes?|legend|cover|abbreviations?|codebook"
     r"|((data|variable)[ _-]?)?(dictionary|descriptions?))\W*$",
     re.IGNORECASE,
 )
 """Titles of sheets that explain others."""
+_PERHAPS_NOTES = re.compile(r"^\W*(key|info|information|contents?)\W*$", re.IGNORECASE)
+_EXPLANATION = re.compile(r"meaning|descri|definition|explanation|bedeutung|signification", re.IGNORECASE)
+"""Titles of sheets that explain others, or name the samples, and the words in headers of the former."""
 _WORKBOOK_MEMBER = "xl/workbook.xml"
 
 
@@ -101,7 +104,7 @@ def _check_size(path: Path, data: bytes) -> None:
 
 def _read_sheet(path: Path, values: Any, formulas: Any) -> Sheet:
     # A sheet that explains the others may have rows and columns too.
-    names = sorted((worksheet.title for worksheet in values.worksheets), key=lambda title: bool(_NOTES.search(title)))
+    names = sorted((worksheet.title for worksheet in values.worksheets), key=lambda title: _explains(values[title]))
     rows: list[Row] = []
     name = names[0]
     for title in names:
@@ -114,6 +117,14 @@ def _read_sheet(path: Path, values: Any, formulas: Any) -> Sheet:
             break
     unread = tuple(title for title in names if title != name and _holds_anything(values[title]))
     return Sheet(name, unread, rows)
+
+
+def _explains(worksheet: Any) -> bool:
+    if not _PERHAPS_NOTES.search(worksheet.title):
+        return _NOTES.search(worksheet.title) is not None
+    worksheet.reset_dimensions()
+    header = next(worksheet.iter_rows(max_row=1, values_only=True), ())
+    return any(_EXPLANATION.search(str(value)) for value in header)
 
 
 def _holds_anything(worksheet: Any) -> bool:

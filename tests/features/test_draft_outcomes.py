@@ -12,6 +12,7 @@ from features.audit import audit
 from features.cohort import Cohort, read_cohort
 from features.draft import draft_manifest, find_event_flag, outcome_flag
 from features.draft.outcomes import find_event_columns
+from features.draft.progression import is_of_other_origin
 from features.manifest import DatedEvent, Manifest, Toxicity, YesNo, load_manifest
 from features.tables.text import read_text_table
 
@@ -71,6 +72,7 @@ def test_a_column_of_progression_is_never_a_published_response(draft_of: Callabl
         ("overall_survival_months", "death", ("yes", "no"), "months"),
         ("os_weeks", "death", ("1", "0"), "weeks"),
         ("OS (years)", "OS event", ("1", "0"), "years"),
+        ("OS_Wochen", "OS event", ("1", "0"), "weeks"),
     ],
 )
 def test_overall_survival_is_drafted_with_its_unit(
@@ -80,6 +82,24 @@ def test_overall_survival_is_drafted_with_its_unit(
     assert draft.outcomes.survival is not None
     expected = DatedEvent(time=time, event=event, unit=unit, yes=[words[0]], no=[words[1]], unknown=["NA"])
     assert draft.outcomes.survival.overall_survival == expected
+
+
+@pytest.mark.parametrize(
+    ("time", "is_other"),
+    [
+        ("OS_weeks_from_dx", True),
+        ("overall_survival_years_after_relapse", True),
+        ("OS_post_progression", True),
+        ("OS_days_from_stage_IV", True),
+        ("dx_to_death_OS", True),
+        ("OS_months_from_ICI_for_metastatic_disease", False),
+        ("survival_since_FMT_after_surgery_days", False),
+        ("OS_after_surgery_from_ICI", False),
+        ("progression_free_survival_to_last_contact", False),
+    ],
+)
+def test_the_first_event_that_a_time_counts_from_is_its_origin(time: str, is_other: bool) -> None:
+    assert is_of_other_origin(time) == is_other
 
 
 @pytest.mark.parametrize("time", ["OS_months_from_diagnosis", "OS from primary surgery (days)"])

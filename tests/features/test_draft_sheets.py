@@ -483,7 +483,9 @@ def test_names_that_all_hold_one_word_are_no_technical_controls() -> None:
 
 
 @pytest.mark.parametrize("separator", ["_", "-", " ", "."])
-@pytest.mark.parametrize("visits", [("pre", "w12"), ("D-5", "D28"), ("C1D1", "C2D1"), ("baseline", "post-FMT")])
+@pytest.mark.parametrize(
+    "visits", [("pre", "w12"), ("D-5", "D28"), ("C1D1", "C2D1"), ("baseline", "post-FMT"), ("vor", "Woche 6")]
+)
 def test_a_patient_and_a_visit_in_one_name_are_asked_for(
     draft: Callable[..., tuple[str, Manifest]], tmp_path: Path, separator: str, visits: tuple[str, str]
 ) -> None:

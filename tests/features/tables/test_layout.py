@@ -323,6 +323,14 @@ def test_a_sheet_that_explains_others_is_read_last(write: Write) -> None:
     assert columns(alone)["column"] == ["patient", "age"]
 
 
+@pytest.mark.parametrize("title", ["Key", "Info", "Contents"])
+def test_a_key_may_name_the_samples_or_explain_others(write: Write, title: str) -> None:
+    clinical, key = [("patient", "age"), ("p1", 50)], [("sample", "patient"), ("s1", "p1")]
+    assert "sample" in columns(read_text_table(write(workbook(key, clinical, titles=[title, "Data"]))))
+    meanings = [("code", "Meaning"), ("p", "a patient")]
+    assert "age" in columns(read_text_table(write(workbook(meanings, clinical, titles=[title, "Data"]))))
+
+
 @pytest.mark.parametrize("delimiter", ["\t", ";", ","])
 @pytest.mark.parametrize("is_padded", [True, False])
 def test_titles_above_and_notes_below_a_table_are_left_out(write: Write, delimiter: str, is_padded: bool) -> None:
