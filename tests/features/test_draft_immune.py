@@ -275,6 +275,17 @@ def test_the_days_of_labels_of_blood_draws_are_asked(tmp_path: Path) -> None:
     assert "or state the day of each label: 'day: {column: timepoint, labels: {C1D1: 0, EOT: TODO}}'" in text
 
 
+@pytest.mark.parametrize(("column", "is_dated"), [("week", True), ("weeks_since_admission", False)])
+def test_weeks_date_blood_draws_where_no_label_does(tmp_path: Path, column: str, is_dated: bool) -> None:
+    draws = [(f"p{i}", label, week) for i in range(12) for label, week in (("Baseline", 0), ("Week 6", 6))]
+    rows = "".join(f"{patient},{label},{week},3,4,5\n" for patient, label, week in draws)
+    _, part = made_up(tmp_path, f"patient_id,timepoint,{column},IL-6,IL-8,IL-10\n" + rows)
+    assert part["day"] == {"column": "timepoint", "labels": {"Baseline": 0, "Week 6": 42}}
+    rows = "".join(f"{patient},{week},3,4,5\n" for patient, _, week in draws)
+    _, part = made_up(tmp_path, f"patient_id,{column},IL-6,IL-8,IL-10\n" + rows)
+    assert part.get("day") == ({"column": column, "labels": {"0": 0, "6": 42}} if is_dated else None)
+
+
 def test_a_column_of_one_negative_number_is_no_code(tmp_path: Path) -> None:
     rows = "".join(f"p{i},-1,-4,{i + 1},{i + 2},{i + 3}\n" for i in range(12))
     _, part = made_up(tmp_path, "patient_id,day,offset,IL-6,IL-8,IL-10\n" + rows)
