@@ -81,11 +81,22 @@ def find_file_kinds(files: Sequence[Path]) -> dict[Path, FileKind]:
             raise InputError(
                 f"{count} files are named {name!r}; the files of a cohort lie in one folder, so give each its own name"
             )
-    return {file: find_file_kind(file) for file in files}
+    kinds = {file: find_file_kind(file) for file in files}
+    if any(kind not in ("sheet", "taxonomy") for kind in kinds.values()):
+        return kinds
+    # A cohort has a taxa table, be it of few taxa whose names are not known.
+    return {file: find_file_kind(file, with_few_taxa=True) if kind == "sheet" else kind for file, kind in kinds.items()}
 
 
-def find_file_kind(file: Path) -> FileKind:
+def find_file_kind(file: Path, *, with_few_taxa: bool = False) -> FileKind:
     """Return the kind of a file, by its signature, else by its header.
+
+    Parameters
+    ----------
+    file : Path
+        The file.
+    with_few_taxa : bool
+        Whether a few columns of numbers whose names are two words are taxa, and not clinical.
 
     Raises
     ------
@@ -110,7 +121,7 @@ def find_file_kind(file: Path) -> FileKind:
     if is_immune_export(file):
         return "sheet"
     with open_table(file) as table:
-        return _table_kind(table)
+        return _table_kind(table, with_few_taxa=with_few_taxa)
 
 
 def _check_readable(file: Path, begin: bytes) -> None:
@@ -177,7 +188,7 @@ def _archive_kind(file: Path) -> FileKind:
     )
 
 
-def _table_kind(table: OpenTable) -> FileKind:
+def _table_kind(table: OpenTable, *, with_few_taxa: bool) -> FileKind:
     head = read_head(table)
     check_holds_abundances(table.path, head)
     try:
@@ -202,7 +213,8 @@ def _table_kind(table: OpenTable) -> FileKind:
     for are_features in (look_like_taxa, are_feature_ids):
         rows_are_features, columns_are_features = are_features(labels), are_features(layout.column_names)
         if rows_are_features != columns_are_features:
-            if columns_are_features and are_features is look_like_taxa and _may_be_clinical(layout.column_names):
+            are_words = columns_are_features and are_features is look_like_taxa and not with_few_taxa
+            if are_words and _may_be_clinical(layout.column_names):
                 return "sheet"
             return "table/columns" if rows_are_features else "table/rows"
     return "sheet"

@@ -85,7 +85,7 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
     ]
     if patients:
         lines += patient_lines(patients, samples, roles.events, kept_rows.get(patients.path, []))
-        if patients is not samples.sheet and (todo := visits_in_columns(patients)):
+        if roles.own_patients and (todo := visits_in_columns(patients)):
             lines.append(f"# TODO: of {in_yaml(patients.path.name)}, {todo}")
     else:
         lines.append("# TODO: no sheet of patients was recognised")
@@ -99,7 +99,7 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
             "before progression to the sheet of patients, and describe it under 'outcomes' as 'recist'"
         )
     reasons = {
-        sheet.path: unused_reason(sheet, samples.patients, sheets, patients)
+        sheet.path: unused_reason(sheet, samples.patients, sheets, roles.own_patients)
         for sheet in sheets
         if sheet.path not in used_files
     }
@@ -147,6 +147,11 @@ class _Roles:
     immune: TextTable | None
     events: TextTable | None
     other_sheets: list[TextTable]
+
+    @property
+    def own_patients(self) -> TextTable | None:
+        """The patients' sheet where it is not the samples' sheet too."""
+        return self.patients if self.patients is not self.samples.sheet else None
 
 
 def _find_immune_sheet(sheets: Sequence[TextTable]) -> TextTable | None:

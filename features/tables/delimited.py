@@ -41,6 +41,8 @@ def find_delimiter(lines: Sequence[str]) -> str | None:
         holds_numbers = len(table) > 1 and any(is_number(cell) for cell in table[1])
         if holds_numbers or lines[0].lstrip().startswith('"'):
             return " "
+    if cut := [delimiter for delimiter in _DELIMITERS if _fits_mostly(widths[delimiter])]:
+        return max(cut, key=lambda delimiter: widths[delimiter][0])
     if delimiter := _delimiter_below_titles(lines):
         return delimiter
     header_widths = {delimiter: width[0] for delimiter, width in widths.items() if width and width[0] > 1}
@@ -81,6 +83,11 @@ def _fits(widths: Sequence[int]) -> bool:
     if not widths or set(widths) == {1}:
         return False
     return set(widths[1:]) in ({widths[0]}, {widths[0] + 1}, set())
+
+
+def _fits_mostly(widths: Sequence[int]) -> bool:
+    """Tell whether the first row is a header, of which most rows have the length: a row that is cut hides no table."""
+    return bool(widths) and widths[0] >= LEAST_NAMES and 2 * widths[1:].count(widths[0]) > len(widths) - 1
 
 
 def read_rows(path: Path, lines: Iterable[str], delimiter: str, *, first_line: int = 1) -> Iterator[Row]:

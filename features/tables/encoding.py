@@ -74,9 +74,12 @@ _BYTE_ORDER_MARKS = {
 }
 _NAMES = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "cp1252": "Windows-1252"}
 _NOT_WESTERN = re.compile(
-    rb"[\x81\x8d\x8f\x90\x9d]|[\xc0-\xff]{3}|[\xa1-\xff]{4}|[A-Za-z][\xb3\xb6\xb9\xbc\xbe\xbf][a-z]|\xa3[\xe0-\xff][a-z]"
+    rb"[\x81\x8d\x8f\x90\x9d]|[\xc0-\xff]{3}|(?=[\xa1-\xff]{0,3}[\xc0-\xff])[\xa1-\xff]{4}"
+    rb"|[A-Za-z][\x82-\x84\x87-\x8c\x8e\x94\x98\x9b\x9f\xb6\xb9\xbc\xbe\xbf][a-z]|[A-Za-ln-z]\xb3[a-z]|\xa3[\xe0-\xff][a-z]"
+    rb"|(?<![^\t,;|\"/])(?![\xd7\xd8\xf7\xf8])[\xc0-\xff][\xa1-\xff]?(?![^\t,;|\"/])",
 )
-"""Bytes that text in Windows-1252 has not: undefined ones, three accented letters in a row, and signs within words."""
+"""Bytes that text in Windows-1252 has not: undefined ones, three accented letters in a row, capitals and signs within
+words but for the '\u00b3' of 'mm\u00b3', and cells of accented letters alone."""
 _CONTROL_BYTES = bytes([*range(9), *range(14, 27), *range(28, 32)])
 _VALID, _INVALID = re.compile(r"[^\x00-\x7f\udc80-\udcff]"), re.compile(r"[\udc80-\udcff]")
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
@@ -247,7 +250,11 @@ def _scan(path: Path, chunks: Iterable[bytes], *, is_other: bool) -> Encoding:
             row=first_invalid,
         )
     if first_invalid and has_valid:
-        raise FileError("part of it is UTF-8 and part is not; save it anew as UTF-8", file=path, row=first_invalid)
+        raise FileError(
+            "part of it is UTF-8 and part is not, or it is in another encoding, such as GB18030; save it anew as UTF-8",
+            file=path,
+            row=first_invalid,
+        )
     return Encoding("cp1252" if first_invalid else "utf-8", frozenset(signs))
 
 

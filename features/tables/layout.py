@@ -172,9 +172,19 @@ class _Lines:
         while len(sample) <= _SAMPLE_LINES and n_characters < _SAMPLE_CHARACTERS and (line := next(text, "")):
             sample.append(line)
             n_characters += len(line)
-        self.delimiter = find_delimiter(sample or [comment for _, comment in comments[-1:]]) or ","
+        header = comments[-1][1] if comments else ""
+        self.delimiter = _delimiter_of_comment(header, sample) or find_delimiter(sample or [header]) or ","
         self.comments = [Row(position, _comment_cells(path, comment, self.delimiter)) for position, comment in comments]
         self.rows = read_rows(path, chain(sample, text), self.delimiter, first_line=number)
+
+
+def _delimiter_of_comment(comment: str, lines: Sequence[str]) -> str:
+    """Return the delimiter of a comment that is a header by its first name, and as long as the first of these lines."""
+    for delimiter in "\t;,|":
+        names = comment.split(delimiter)
+        if lines and len(names) == len(lines[0].split(delimiter)) > 1 and _is_header_name(names[0]):
+            return delimiter
+    return ""
 
 
 def _decimal_mark(path: Path, encoding: Encoding, content: bytes | None) -> DecimalMark:
@@ -259,7 +269,19 @@ def _count_titles(rows: Sequence[Row]) -> int:
         return 0
     # A header may name its first column alone; a title has several words, and a header below it no numbers.
     are_titles = all(" " in "".join(row.cells).strip() for row in rows[:n_titles])
-    return n_titles if are_titles and not any(map(is_number, rows[n_titles].cells)) else 0
+    header, *rows_below = rows[n_titles:]
+    is_header = not any(map(is_number, header.cells)) and not _resembles(header, rows_below)
+    return n_titles if are_titles and is_header else 0
+
+
+def _resembles(header: Row, rows: Sequence[Row]) -> bool:
+    """Tell whether a row is one of those below: in a column, its cell occurs in these, or they differ in numbers."""
+    for position, name in enumerate(map(str.strip, header.cells)):
+        cells = {row.cells[position].strip() for row in rows if position < len(row.cells)} - {""}
+        shapes = {re.sub(r"\d+", "0", cell) for cell in (name, *cells)}
+        if name in cells or (cells and len(shapes) == 1 and any(map(str.isdigit, name))):
+            return True
+    return False
 
 
 def _is_footnote(row: Row, n_columns: int) -> bool:

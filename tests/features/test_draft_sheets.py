@@ -412,6 +412,18 @@ def test_a_grade_is_written_where_a_cell_is_none(
     assert f"write the grade that was reached in row 3, where {name} is no grade" in text
 
 
+def test_a_few_taxa_without_known_names_are_a_taxa_table_where_no_other_is(
+    draft: Callable[..., tuple[str, Manifest]], tmp_path: Path
+) -> None:
+    fungi = "sample,Candida albicans,Saccharomyces cerevisiae,Malassezia restricta\n"
+    rows = "".join(f"s{i},{i},2,3\n" for i in range(1, 5))
+    sheet = "sample,patient,day\ns1,p1,0\ns2,p2,0\ns3,p3,0\ns4,p4,0\n"
+    _, manifest = draft(taxa=fungi + rows, sheet=sheet)
+    assert manifest.taxa.sample_axis == "rows"
+    _, manifest = draft(other=fungi + rows, sheet=sheet)
+    assert manifest.taxa.file == "taxa.csv"
+
+
 def test_sheets_of_one_kind_belong_into_one_file(draft: Callable[..., tuple[str, Manifest]]) -> None:
     first, second = "sample,patient,day\ns1,p1,0\ns2,p2,0\n", "sample,patient,day\ns3,p3,0\ns4,p4,0\n"
     text, _ = draft(first=first, second=second)

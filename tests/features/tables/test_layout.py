@@ -83,6 +83,11 @@ def test_every_encoding_gives_the_same_table(
         ("iso8859_2", "Wroc\u0142aw"),
         ("cp1251", "\u041c\u043e\u0441\u043a\u0432\u0430"),
         ("mac_roman", "Gen\u00e8ve"),
+        ("mac_roman", "Orl\u00e9ans"),
+        ("cp437", "K\u00f6ln"),
+        ("cp1251", "\u043c"),
+        ("euc_jp", "\u7537"),
+        ("gb18030", "\u7537"),
     ],
 )
 def test_text_in_another_encoding_is_refused(write: Write, codec: str, word: str) -> None:
@@ -93,7 +98,16 @@ def test_text_in_another_encoding_is_refused(write: Write, codec: str, word: str
 
 @pytest.mark.parametrize(
     "words",
-    ["Na\u00efve \u00b5g/mL", "cells/mm\u00b3 \u00b1 5 \u00b0C", "\u00c5\u00e9 10\u00b9\u00b2", "No\u00ebl \u00a35"],
+    [
+        *(
+            "Na\u00efve \u00b5g/mL",
+            "cells/mm\u00b3 \u00b1 5 \u00b0C",
+            "\u00c5\u00e9 10\u00b9\u00b2",
+            "No\u00ebl \u00a35",
+        ),
+        *("cells/mm\u00b3blood", "\u00bd\u00b1\u00bc\u00b0", "\u00b7" * 4, "\u00d7", "\u00d8", "d\u2019\u00e9t\u00e9"),
+        *("Ko\u0161ice", "s\u0153ur", "Andr\u00e9 \u00e0 Lyon"),
+    ],
 )
 def test_accents_and_signs_of_western_text_are_read(write: Write, words: str) -> None:
     table = read_text_table(write(f"patient,note\np1,{words}\n".encode("cp1252")))
@@ -350,6 +364,25 @@ def test_a_patient_without_values_is_no_note(write: Write) -> None:
 @pytest.mark.parametrize("content", ["sample,,\ns1,p1,F\ns2,p2,M\n", "Table S1\nsample,1,2\ns1,p1,F\ns2,p2,M\n"])
 def test_what_may_be_a_header_or_data_is_no_title(write: Write, content: str) -> None:
     with pytest.raises(FileError, match="expected 1 cells, as in the header"):
+        read_text_table(write(content))
+
+
+def test_a_row_below_a_header_of_one_name_is_no_header(write: Write) -> None:
+    for rows in ("p1,s1,stool\np2,s2,stool\n", "p1,s1,a\np2,s2,b\n"):
+        with pytest.raises(FileError, match="expected 1 cells, as in the header, got 3"):
+            read_text_table(write("Patient ID,,\n" + rows))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "#OTU ID,s1,s2,s3\nd__B; p__F; c__C,1,2,3\nd__B; p__F; c__D,1,2,3\nd__B; p__G; c__E,1,2\n",
+        "OTU ID,s1,s2,s3\nd__B; p__F; c__C,1,2,3\nd__B; p__F; c__D,1,2,3\nd__B; p__G; c__E,1,2\n",
+        "patient id,history,response,x\np1,a|b|c,CR,1\np2,a|b|c,PD,2\np3,a|b|c,2\n",
+    ],
+)
+def test_a_short_row_hides_no_delimiter(write: Write, content: str) -> None:
+    with pytest.raises(FileError, match="row 4: expected 4 cells, as in the header, got 3"):
         read_text_table(write(content))
 
 
