@@ -28,7 +28,7 @@ _TIME_BEFORE = re.compile(rf"(?P<time>.*?)[ _-]*(?:{_BEFORE})[ _-]*{_EVENT}")
 _CYCLE_1 = re.compile(r"(?:c|cycle)[ _]*0?1[ _,.-]*(?:d|day)[ _]*(?P<day>[1-9]\d*)")
 _CLOCK = re.compile(rf"(?P<fmt>fmt)|(?P<ici>ici|\bc(?:ycle)?[ _]*\d+[ _,.-]*d)|dose|{_TREATMENT}")
 """The events from which labels count: a transplant, or the first dose, which is day 1 of the first cycle."""
-_CYCLE = re.compile(r"(?:^|.*[\W_])(?:c|cycle)[ _.-]?\d+[ _,.-]*(?:d|day)[ _.-]?(?P<day>\d+)", re.IGNORECASE)
+_CYCLE = re.compile(r"(?P<patient>|.*[\W\d_])(?:c|cycle)[ _.-]?\d+[ _,.-]*(?:d|day)[ _.-]?(?P<day>\d+)", re.IGNORECASE)
 
 
 def days_of_labels(labels: Iterable[str]) -> dict[str, float | None]:
@@ -71,6 +71,8 @@ def count_from_event(days: Mapping[str, float | None]) -> bool:
 def are_days_of_cycles(cells: Iterable[str]) -> bool:
     """Tell whether cells end in a day of a cycle of treatment, as 'C2D1', which is no day of a cohort's clock."""
     matches = [_CYCLE.fullmatch(cell.strip()) for cell in cells]
+    if any(match and match["patient"] for match in matches):
+        return True
     days = [int(match["day"]) for match in matches if match]
     # Each cycle begins on its day 1; C01-D28 may also be day 28 of patient C01.
     return len(days) == len(matches) and 1 in days

@@ -143,8 +143,11 @@ def test_a_day_of_a_cycle_is_no_day_of_the_clock(draft: Callable[..., tuple[str,
     text, manifest = draft(samples="sample,patient,visit\ns1,p1,C1D1\ns2,p1,C2D1\ns3,p2,C1D1\ns4,p2,C2D1\n")
     assert manifest.samples.day is None
     assert "labels: {C1D1: 0, C2D1: TODO}" in text
-    names = pd.DataFrame({"sample": ["C01-D28", "C02-D14"]})
-    assert find_time_column(names) == TimeColumn("day", "sample", r"(?<=[0-9_.-])[Dd](ay)?_?(?P<day>-?[0-9]+)$")
+    for names in (["C01-D28", "C02-D14"], ["P01-D0", "ABC1D28"]):
+        by_name = TimeColumn("day", "sample", r"(?<=[0-9_.-])[Dd](ay)?_?(?P<day>-?[0-9]+)$")
+        assert find_time_column(pd.DataFrame({"sample": names})) == by_name
+    for names in (["P01C1D1", "P01C3D1"], ["P1_C1D15", "P1_C3D15"], ["P1_D0", "P1_C3D1"], ["C1D1", "C2D1"]):
+        assert find_time_column(pd.DataFrame({"sample": names})) is None
 
 
 @pytest.mark.parametrize(
