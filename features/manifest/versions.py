@@ -37,7 +37,7 @@ def upgrade(content: LocatedMapping) -> list[str]:
         If the version is unknown, an old key stands in a file of version 2, or beside its new name.
     """
     version = content.get("manifest_version", "1")
-    if version not in {"1", str(VERSION)}:
+    if version not in ("1", str(VERSION)):
         raise ValueError(f"expected manifest_version 1 or {VERSION}, got {version!r}")
     content["manifest_version"] = VERSION
     hints = []

@@ -113,6 +113,8 @@ _WITHOUT_TABLE = {
     ".png", ".jpg", ".jpeg", ".svg", ".tif", ".tiff", ".log",
 }  # fmt: skip
 """Endings of what lies beside the tables of a folder; a file that is named itself is read whatever its ending."""
+_TEXTS = {"readme", "license", "licence", "copying", "notice", "citation", "changelog", "changes", "authors"}
+"""Names without ending of texts that lie beside the tables of a folder."""
 
 
 def _files_of(path: Path) -> list[Path]:
@@ -123,11 +125,12 @@ def _files_of(path: Path) -> list[Path]:
         return [path]
     files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
     files = [file for file in files if file.suffix not in (".yaml", ".yml")]
-    tables = [file for file in files if file.suffix.lower() not in _WITHOUT_TABLE]
+    texts = [file for file in files if file.stem.lower() in _TEXTS and file.suffix.lower() in ("", ".txt")]
+    tables = [file for file in files if file.suffix.lower() not in _WITHOUT_TABLE and file not in texts]
     if ignored := [file.name for file in files if file not in tables]:
-        click.echo(f"not read, since their endings are not those of tables: {', '.join(ignored)}", err=True)
+        click.echo(f"not read, since their names are not those of tables: {', '.join(ignored)}", err=True)
     if not tables:
-        raise InputError(f"{path}: has no files; name the folder that holds the tables, or the files themselves")
+        raise InputError(f"{path}: has no tables; name the folder that holds the tables, or the files themselves")
     return tables
 
 

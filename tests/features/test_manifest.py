@@ -262,6 +262,7 @@ def test_version_1_is_read_as_version_2_with_hints(write_cohort: Write) -> None:
     [
         ("2", "line 10: never is called exclude_columns since version 2; rename it"),
         ("3", "expected manifest_version 1 or 2, got '3'"),
+        ("[2]", r"expected manifest_version 1 or 2, got \['2'\]"),
     ],
 )
 def test_a_key_of_another_version_is_refused(load: Callable[[str], Manifest], version: str, message: str) -> None:

@@ -141,15 +141,17 @@ def test_init_takes_a_folder_for_its_files(run, trial, tmp_path):
     # What else lies in a folder of data.
     (folder / "protocol.PDF").write_bytes(b"%PDF-1.7")
     (folder / "analysis.R").write_text('x <- read.csv("patients.csv"); print("a")\n')
+    (folder / "LICENSE").write_text("Free to use, share, and change\nas is, without warranty\n")
+    (folder / "README.txt").write_text("Samples, patients\n\nof a trial, 2024, by visit\n")
     result = run("cohorts", "init", folder)
     assert result.stdout == by_name
     assert result.stderr.splitlines() == [
-        "not read, since their endings are not those of tables: analysis.R, protocol.PDF"
+        "not read, since their names are not those of tables: LICENSE, README.txt, analysis.R, protocol.PDF"
     ]
     drafted = run("cohorts", "init", folder, "--out", folder / "mine.yaml")
     assert (drafted.exit_code, (folder / "mine.yaml").read_text()) == (0, by_name)
     refused = run("cohorts", "init", folder / "results")
-    assert (refused.exit_code, "has no files; name the folder that holds the tables" in refused.output) == (2, True)
+    assert (refused.exit_code, "has no tables; name the folder that holds the tables" in refused.output) == (2, True)
 
 
 def test_a_draft_is_written_whole_into_the_folder_of_its_files_or_not_at_all(run, trial, tmp_path):
