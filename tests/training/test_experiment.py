@@ -324,7 +324,7 @@ def test_unknown_outcomes_and_past_events_are_excluded_and_counted(table):
     ("cohorts", "outcome", "grade", "message"),
     [
         (("lee_2022", "mitox"), "toxicity", "2", "grade 'any' only"),
-        (("lee_2022", "matson_2018"), "objective_response", None, "no RECIST"),
+        (("lee_2022", "matson_2018"), "objective_response", None, "neither RECIST"),
         (("frankel_2017",), "toxicity", "any", "no toxicity"),
         (("lee_2022", "matson_2018"), "published_response", None, "--pool-labels"),
         (("lee_2022",), "toxicity", None, "needs a grade"),
