@@ -10,12 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from features.arrays import Vector
 from features.outcomes import DAYS_PER_MONTH
 from training.drawing import BLUE, COLOURS, INK, PALE, VERMILION, WIDTH
 from training.study.analysis.response import RECIST
 
 MAX_LABELLED = 15
 """Patients up to whom the spider plot labels each line, and the codes of the waterfall plot are upright."""
+LABEL_SIZE = (0.09, 0.08)
+"""Room of a label of the spider plot, as shares of the panel's width and height."""
 _COLOURS = dict(zip(RECIST, (BLUE, COLOURS[4], COLOURS[5], "#f0a36b", VERMILION, PALE), strict=True))
 
 
@@ -49,15 +52,28 @@ def waterfall_figure(changes: pd.DataFrame, best: Mapping[str, str]) -> Figure:
 def spider_figure(changes: pd.DataFrame, best: Mapping[str, str]) -> Figure:
     """Draw the change of each patient's lesions over time as a line; parameters as of `waterfall_figure`."""
     figure = Figure(figsize=(_width(changes["patient"].nunique()), 2.4), layout="constrained")
-    axes, labelled = figure.subplots(), changes["patient"].nunique() <= MAX_LABELLED
+    axes, ends = figure.subplots(), {}
     for name, course in changes.groupby("patient", sort=False):
         x, y = np.append(0, course["day"] / DAYS_PER_MONTH), np.append(0, course["change"])
         axes.plot(x, y, "-o", color=_COLOURS[best.get(str(name), "NE")], markersize=3, linewidth=1.1)
-        if labelled:
-            axes.annotate(str(name), (x[-1], y[-1]), (4, 0), textcoords="offset points", va="center", fontsize=7)
+        ends[str(name)] = x[-1], y[-1]
     axes.set(xlabel="months from day 0", ylabel="change of lesions, %")
     _thresholds_and_legend(figure, axes, changes, best)
+    if len(ends) <= MAX_LABELLED:
+        _label_ends(axes, ends)
     return figure
+
+
+def _label_ends(axes: Axes, ends: Mapping[str, tuple[float, float]]) -> None:
+    """Write the code of each patient behind the line's end, above those of lines that end just there."""
+    places: list[Vector] = []
+    for name, end in sorted(ends.items(), key=lambda item: item[1][::-1]):
+        x, y = axes.transLimits.transform(end)
+        y = max([y, *(place[1] + LABEL_SIZE[1] for place in places if abs(place[0] - x) < LABEL_SIZE[0])])
+        places.append(np.array([x, y]))
+        axes.annotate(
+            name, (x, y), (4, 0), xycoords="axes fraction", textcoords="offset points", va="center", fontsize=7
+        )
 
 
 def response_colour(response: str) -> str:
