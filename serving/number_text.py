@@ -44,3 +44,11 @@ def chance(probability: float | None, digits: int = 0) -> str:
     if probability is None or LEAST_CHANCE < probability < MOST_CHANCE:
         return percent(probability, digits)
     return f"about {percent(page_probability(probability))}"
+
+
+def points(share: float) -> str:
+    """Return a difference of probabilities in whole percentage points; a minus sign in place of a hyphen.
+
+    A cohort of a few hundred patients tells a rate to within several points: tenths of a point would only seem exact.
+    """
+    return "0" if abs(share) < HALF_POINT else f"{100 * share:+.0f}".replace("-", "−")

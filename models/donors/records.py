@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from features.outcomes import Side, side_of
 from models.evidence import Documented
 from models.prediction import ModelReference, Probability, Trust
 
@@ -120,6 +121,25 @@ class ExcludedDonor(Documented):
 
 
 @dataclass(frozen=True)
+class LargestDifference:
+    """The pair of donors whose probabilities of one outcome differ the most.
+
+    `difference` is that of `donor` from another donor; `pairs` is how many pairs of donors are compared, `shown_pairs`
+    how many of their intervals exclude 0.
+    """
+
+    donor: str
+    difference: DonorDifference
+    pairs: int
+    shown_pairs: int
+
+    @property
+    def side(self) -> Side:
+        """The side of the outcome: response or toxicity."""
+        return side_of(self.difference.outcome)
+
+
+@dataclass(frozen=True)
 class DonorComparison(Documented):
     """Donors compared for one recipient."""
 
@@ -143,3 +163,19 @@ class DonorComparison(Documented):
     """Whether any of the models was trained on simulated patients."""
     meaning: str
     """How to read the differences."""
+
+    @property
+    def largest_differences(self) -> tuple[LargestDifference, ...]:
+        """The largest difference between two donors, of each outcome that has any."""
+        by_outcome: dict[str, list[tuple[str, DonorDifference]]] = {}
+        for donor in self.donors:
+            for difference in donor.differences:
+                by_outcome.setdefault(difference.outcome, []).append((donor.donor, difference))
+        return tuple(map(_largest_difference, by_outcome.values()))
+
+
+def _largest_difference(differences: list[tuple[str, DonorDifference]]) -> LargestDifference:
+    """Return the largest of one outcome's differences, which are listed from both donors of a pair."""
+    donor, largest = max(differences, key=lambda item: abs(item[1].difference))
+    n_shown = sum(difference.is_shown for _, difference in differences)
+    return LargestDifference(donor, largest, len(differences) // 2, n_shown // 2)

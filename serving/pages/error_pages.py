@@ -55,6 +55,8 @@ async def error_page(request: Request, status: int, message: str) -> Response:
         except (SQLAlchemyError, TaxokineError):
             # The page of an error must not depend on the database.
             request.state.visitor = None
+    # The page of an error has nothing to show of another outcome, and that of a form no address to return to.
+    request.state.outcome_choices = ()
     content = {"heading": HEADINGS[status], "message": message, "is_missing": status == 404}
     page = await run_in_threadpool(partial(render, request, "error", status, **content))
     return protect_page(page)

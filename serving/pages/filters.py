@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from features.plain_names import day_0_event, profiler_title, short_title
-from serving.number_text import HALF_POINT, chance, percent, percent_range, significant
+from serving.number_text import chance, percent, percent_range, points, significant
 
 
 def readable(name: str) -> str:
@@ -26,14 +26,6 @@ def decimals(value: float | None, digits: int = 2) -> str:
 def signed(value: float, digits: int = 2) -> str:
     """Return a number with its sign, and a minus sign in place of a hyphen."""
     return f"{value:+.{digits}f}".replace("-", "−")
-
-
-def points(share: float) -> str:
-    """Return a difference of probabilities in whole percentage points; a minus sign in place of a hyphen.
-
-    A cohort of a few hundred patients tells a rate to within several points: tenths of a point would only seem exact.
-    """
-    return "0" if abs(share) < HALF_POINT else f"{100 * share:+.0f}".replace("-", "−")
 
 
 FILTERS: dict[str, Callable[..., str]] = {

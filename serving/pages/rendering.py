@@ -92,8 +92,7 @@ def _page_frame(request: Request) -> dict[str, object]:
     if visitor is not None and visitor.role == "researcher":
         pages.append(("/models", "Models"))
     choices: Sequence[OutcomeChoice] = getattr(request.state, "outcome_choices", ())
-    # The answer to a form has no address to return to.
-    is_choosing = request.method == "GET" and any(len(choice.outcomes) > 1 for choice in choices)
+    is_choosing = any(len(choice.outcomes) > 1 for choice in choices)
     return {
         "visitor": visitor,
         "outcome_choices": choices if is_choosing else (),

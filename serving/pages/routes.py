@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
 
+from features.errors import InputError
 from models.engraftment import EngraftmentBundle
 from models.patient_input import Candidate, StoolProfile
 from models.predict import ModelsByOutcome
@@ -32,12 +33,12 @@ from serving.pages.forms import (
     upload_form,
     uploaded_files,
 )
-from serving.pages.outcome_choice import outcome_routes, preferred_catalogue
+from serving.pages.outcome_choice import chosen_outcomes, keep_outcomes, outcome_routes, preferred_catalogue
 from serving.pages.rendering import PageRoute, render
 from serving.pages.session import require_researcher, require_visitor, session_routes
 from serving.pages.views.candidates import CandidateList
 from serving.pages.views.card import card_page
-from serving.pages.views.donors import donors_view
+from serving.pages.views.donors import Recipient, clinic_recipient, donors_view
 from serving.pages.views.models import ModelList
 from serving.pages.views.patient import example_view, patient_view, upload_view
 from serving.pages.views.what_if import Donors
@@ -84,7 +85,7 @@ def create_pages(
         outcome_routes(catalogue),
         _patient_routes(catalogue, clinic, engraftment),
         _donor_routes(catalogue, clinic, engraftment),
-        _upload_routes(catalogue),
+        _upload_routes(catalogue, clinic, engraftment),
         _model_routes(catalogue, clinic, jobs),
     ]
 
@@ -128,28 +129,51 @@ def _donor_routes(catalogue: Catalogue, clinic: Clinic | None, engraftment: Engr
     @router.get("/donors/{patient_id:path}")
     def donors(request: Request, patient_id: str) -> Response:
         served_clinic, patient = _find_patient(clinic, patient_id)
-        preferred = preferred_catalogue(request, catalogue)
-        view = donors_view(preferred, served_clinic, patient, require_engraftment(engraftment))
+        preferred, recipient = preferred_catalogue(request, catalogue), clinic_recipient(served_clinic, patient)
+        return donors_page(request, preferred, served_clinic, recipient)
+
+    @router.post("/donors")
+    async def donors_of_upload(request: Request) -> Response:
+        posted = await read_form(request, request.state.visitor)
+
+        def page() -> Response:
+            previewed, request_json = previewed_request(posted), text_field(posted, "request")
+            recipient = Recipient(
+                previewed.patient.id, "the uploaded file", previewed.candidate(), request_json=request_json
+            )
+            preferred = preferred_catalogue(request, catalogue, posted)
+            response = donors_page(request, preferred, _served_clinic(clinic), recipient)
+            keep_outcomes(request, response, chosen_outcomes(posted, catalogue))
+            return response
+
+        return await run_in_threadpool(page)
+
+    def donors_page(request: Request, preferred: Catalogue, served_clinic: Clinic, recipient: Recipient) -> Response:
+        view = donors_view(preferred, served_clinic, recipient, require_engraftment(engraftment))
         stools = {donor.name: donor.profile for donor in served_clinic.donors}
-        inputs = Inputs(patient.visits[patient.default_visit].candidate, stools=stools)
-        record_page(request, patient_id, inputs, recorded_donors(view.comparison))
+        inputs = Inputs(recipient.candidate, stools=stools)
+        record_page(request, recipient.title, inputs, recorded_donors(view.comparison))
         return render(request, "donors", view=view)
 
     return router
 
 
-def _upload_routes(catalogue: Catalogue) -> APIRouter:
+def _upload_routes(catalogue: Catalogue, clinic: Clinic | None, engraftment: EngraftmentBundle | None) -> APIRouter:
     router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(require_visitor)])
+    donors = Donors(clinic.donors if clinic else (), engraftment)
     choices = UploadChoices.from_models(catalogue.served)
     # Threads of their own: files that take long must not keep the other pages waiting.
     readers = CapacityLimiter(MAX_UPLOADS)
 
     @router.get("/upload")
-    def upload_page(request: Request) -> Response:
+    def empty_form(request: Request) -> Response:
+        return upload_page(request, Form())
+
+    def upload_page(request: Request, form: Form, problem: str = "") -> Response:
         preferred_catalogue(request, catalogue)
         return render(
-            request, "upload", form=Form(), upload=None, choices=choices, form_files={},
-            simulated=catalogue.is_simulated,
+            request, "upload", 422 if problem else 200, form=form, problem=problem, upload=None, choices=choices,
+            form_files={}, simulated=catalogue.is_simulated,
         )  # fmt: skip
 
     @router.post("/upload")
@@ -158,7 +182,12 @@ def _upload_routes(catalogue: Catalogue) -> APIRouter:
         chosen_files = await chosen_uploads(posted)
 
         def preview_page() -> Response:
-            files, form = uploaded_files(posted, chosen_files), upload_form(posted)
+            form = upload_form(posted)
+            try:
+                files = uploaded_files(posted, chosen_files)
+            except InputError as error:
+                # What the user stated stays in the form.
+                return upload_page(request, form, str(error))
             upload = understand(files, form, catalogue.models, read_in_child)
             request_json = json.dumps(upload.request) if upload.request else ""
             return render(
@@ -177,9 +206,13 @@ def _upload_routes(catalogue: Catalogue) -> APIRouter:
         def patient_page() -> Response:
             previewed, choices = previewed_request(posted), choices_of_form(posted)
             name, candidate, request_json = previewed.patient.id, previewed.candidate(), text_field(posted, "request")
-            view = upload_view(preferred_catalogue(request, catalogue), name, candidate, choices, request_json)
-            record_page(request, name, Inputs(candidate, choices.changes), view.predictions.recorded())
-            return render(request, "patient", view=view)
+            preferred = preferred_catalogue(request, catalogue, posted)
+            view = upload_view(preferred, name, candidate, choices, request_json, donors)
+            inputs = Inputs(candidate, choices.changes, _chosen_donor(choices, donors))
+            record_page(request, name, inputs, view.predictions.recorded())
+            response = render(request, "patient", view=view)
+            keep_outcomes(request, response, chosen_outcomes(posted, catalogue))
+            return response
 
         return await run_in_threadpool(patient_page)
 
@@ -220,9 +253,14 @@ def _chosen_donor(choices: Choices, donors: Donors) -> dict[str, StoolProfile]:
     return {} if donor is None else {donor.name: donor.profile}
 
 
-def _find_patient(clinic: Clinic | None, patient_id: str) -> tuple[Clinic, Patient]:
+def _served_clinic(clinic: Clinic | None) -> Clinic:
     if clinic is None:
         raise NotServed("the server has no cohort; start it with 'taxokine serve --clinic COHORT'")
+    return clinic
+
+
+def _find_patient(clinic: Clinic | None, patient_id: str) -> tuple[Clinic, Patient]:
+    clinic = _served_clinic(clinic)
     patient = clinic.patients.get(patient_id)
     if patient is None:
         raise NotServed(f"{clinic.name} has no patient {patient_id!r} with a stool sample; go back to the candidates")

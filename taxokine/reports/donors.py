@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 
-from serving.number_text import chance
+from serving.number_text import chance, points
 from taxokine.terminal import table
 
 if TYPE_CHECKING:
-    from models.donors import DonorComparison, OutcomeChange
+    from models.donors import DonorComparison, DonorDifference, OutcomeChange
     from taxokine.donor_comparison import CohortComparison
     from training.engraftment import EngraftmentResult
 
@@ -74,7 +74,7 @@ def comparison_report(patient: str, compared: CohortComparison) -> Iterator[Rend
         abundances = ", ".join(f"{taxon.taxon} {taxon.expected:.1%}" for taxon in donor.expected[:5])
         yield f"expected after {donor.donor}: {abundances}"
     yield ""
-    yield from _indistinguishable(comparison)
+    yield from _between_donors(comparison)
     yield from (f"no order: {reason}" for reason in comparison.no_order_reasons)
     for reason in dict.fromkeys(donor.reason for donor in comparison.excluded):
         names = [donor.donor for donor in comparison.excluded if donor.reason == reason]
@@ -95,8 +95,21 @@ def _reasons(comparison: DonorComparison) -> dict[tuple[str, str], None]:
     return dict.fromkeys((outcome, reason) for outcome, reason in reasons if reason)
 
 
-def _indistinguishable(comparison: DonorComparison) -> Iterator[str]:
-    """Yield which donors differ in no outcome, all of which are compared, by the intervals of their differences."""
+def _between_donors(comparison: DonorComparison) -> Iterator[str]:
+    """Yield the largest difference between two donors, which donors differ, and which differ in no outcome."""
+    for largest in comparison.largest_differences:
+        yield (
+            f"largest difference in {largest.difference.outcome}: {_pair_text(largest.donor, largest.difference)}; "
+            f"the interval excludes 0 for {largest.shown_pairs} of {largest.pairs} pairs of donors"
+        )
+    if comparison.largest_differences:
+        yield "(these intervals hold together for all pairs; those above, of the change from now, compare no donors)"
+    names = [donor.donor for donor in comparison.donors]
+    for position, donor in enumerate(comparison.donors):
+        for item in donor.differences:
+            # A pair is listed from both donors.
+            if item.is_shown and item.donor in names[position:]:
+                yield f"differs in {item.outcome}: {_pair_text(donor.donor, item)}"
     alike = [donor for donor in comparison.donors if donor.indistinguishable_from]
     if alike and all(len(donor.indistinguishable_from) == len(comparison.donors) - 1 for donor in alike):
         yield "indistinguishable: between no two donors does an interval of the difference exclude 0"
@@ -115,5 +128,12 @@ def _stated_probabilities(change: OutcomeChange) -> tuple[float | None, float | 
 def _difference(change: OutcomeChange) -> str:
     if change.unconfirmed_reason or change.difference is None or change.low is None or change.high is None:
         return "–"
-    points = (100 * value for value in (change.difference, change.low, change.high))
-    return "{:+.1f} ({:+.1f} to {:+.1f})".format(*points)
+    return _points_text(change.difference, change.low, change.high)
+
+
+def _pair_text(donor: str, item: DonorDifference) -> str:
+    return f"{donor} minus {item.donor} {_points_text(item.difference, item.low, item.high)} points"
+
+
+def _points_text(difference: float, low: float, high: float) -> str:
+    return f"{points(difference)} ({points(low)} to {points(high)})"

@@ -12,7 +12,7 @@ from scipy.special import expit, logit
 from features.errors import InputError
 from features.transplants import Transplant, TransplantProfiles
 from models.calibration import Calibration
-from models.donors import DonorStool, compare_donors
+from models.donors import ComparedDonor, DonorComparison, DonorDifference, DonorStool, compare_donors
 from models.donors.compare import DRAWS, STOOL_AFTER_LEARNT
 from models.donors.differences import donor_differences
 from models.evidence import Estimate, ProbabilityGroup
@@ -337,3 +337,24 @@ def test_a_model_that_reads_the_donor_block_is_not_asked(convincing):
     models["objective_response"].insert(0, with_donor)
     change = compare_donors(convincing, models, RECIPIENT, DONORS).donors[0].changes[0]
     assert change.model.version == "1"
+
+
+@pytest.mark.parametrize(("low", "shown_pairs"), [(-0.3, 0), (0.01, 1)])
+def test_the_largest_difference_between_two_donors_comes_with_its_interval_and_the_pairs_that_differ(low, shown_pairs):
+    small = DonorDifference("D1", "objective_response", 0.02, -0.1, 0.14)
+    large = DonorDifference("D2", "objective_response", 0.1, low, 0.5)
+    between = DonorDifference("D2", "objective_response", 0.08, -0.1, 0.2)
+    differences = (small, large), (mirrored(small, "D0"), between), (mirrored(large, "D0"), mirrored(between, "D1"))
+    (largest,) = compared(differences).largest_differences
+    assert (largest.side, largest.donor, largest.difference) == ("response", "D0", large)
+    assert (largest.pairs, largest.shown_pairs) == (3, shown_pairs)
+    assert compared([()]).largest_differences == ()
+
+
+def mirrored(difference, donor):
+    return DonorDifference(donor, difference.outcome, -difference.difference, -difference.high, -difference.low)
+
+
+def compared(differences):
+    donors = tuple(ComparedDonor(f"D{i}", (), (), items, ()) for i, items in enumerate(differences))
+    return DonorComparison(donors, False, (), (), 12, 4, "regression", (), False, "")

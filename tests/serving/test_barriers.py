@@ -26,6 +26,7 @@ PAGES: dict[str, tuple[str, Mapping[str, str]]] = {
     "GET /": ("/", {}),
     "GET /patients/{patient_id:path}": ("/patients/SIM-001?change=taxa:Genus0_species0", {}),
     "GET /donors/{patient_id:path}": ("/donors/SIM-001", {}),
+    "POST /donors": ("/donors", {"request": json.dumps(PREDICTION)}),
     "GET /example": ("/example", {}),
     "GET /upload": ("/upload", {}),
     "POST /upload": ("/upload", {"patient": "c1"}),

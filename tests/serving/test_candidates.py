@@ -89,7 +89,7 @@ def test_a_second_choice_of_model_is_marked_and_explained(models, clinic):
     page = str(_ENVIRONMENT.get_template("candidates.html.jinja").render(**CONTEXT, view=view))
     assert f'title="S{words[1:]}' in page
     candidate = clinic.patients["P00"].visits[0].candidate
-    patient = upload_view(Catalogue(ranked), "P00", candidate, Choices(), "")
+    patient = upload_view(Catalogue(ranked), "P00", candidate, Choices(), "", Donors())
     text = str(_ENVIRONMENT.get_template("tumour_board.jinja").module.tumour_board_text(patient, "today", ""))
     assert f"S{words[1:]}" in text
     first_choices = CandidateList(Catalogue({outcome: ranked[outcome][-1:] for outcome in ranked}), clinic).view("", "")

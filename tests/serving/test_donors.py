@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from dataclasses import replace
 from types import SimpleNamespace
@@ -13,11 +14,13 @@ import pytest
 from features.cohort import read_cohort
 from features.patient_course import PatientCourse, TreatmentEvent
 from features.transplants import cohort_transplants
-from models.donors import DonorDifference, DonorStool, compare_donors
+from models.donors import DonorStool, compare_donors
+from models.patient_input import Candidate, StoolProfile
 from models.predict import ServedModel
 from serving.app import create_app
-from serving.clinic import read_clinic
-from serving.pages.views.donors import ChangeMark, ChangeView, DonorsView, StatedLimit
+from serving.clinic import Clinic, read_clinic
+from serving.number_text import points
+from serving.pages.views.donors import ChangeMark, ChangeView, DonorsView, Recipient, StatedLimit
 from serving.pages.views.parts import transplant_text
 from serving.schemas import DonorComparisonRequest
 from taxokine.simulation import Trial, simulate_trial
@@ -26,6 +29,7 @@ from training.progress import Progress
 
 from .conftest import PROFILER, running, table
 from .test_openapi import response_schema, undocumented
+from .test_pages import csrf
 
 COMPARISONS, WHAT_IF = "/v1/donor-comparisons", "/v1/what-if"
 PASSWORD = "a long enough password"
@@ -155,6 +159,44 @@ def test_the_page_lists_donors_by_name_and_says_why(key_and_accounts, tmp_path, 
         assert visitor.get("/donors/SIM-999").status_code == 404
 
 
+def test_the_clinics_donors_are_compared_for_an_uploaded_patient(key_and_accounts, candidate, models, engraftment):
+    key, accounts = key_and_accounts
+    accounts.add_user("dag", "clinician", PASSWORD)
+    stools = [dict(zip(table().taxa.names, row.tolist(), strict=True)) for row in table().taxa.values[20:22]]
+    donors = tuple(DonorStool(f"d{i}", StoolProfile(stool, "proportions", PROFILER)) for i, stool in enumerate(stools))
+    clinic = Clinic("one", "One", "day_ici", 0.0, False, {}, donors)
+    with (
+        running(create_app(models, accounts, clinic, engraftment=engraftment)) as url,
+        httpx.Client(base_url=url, follow_redirects=True, timeout=30) as visitor,
+    ):
+        token = csrf(visitor.post("/sign-in", data={"name": "dag", "password": PASSWORD, "to": "/upload"}))
+
+        def sent(path, **patient):
+            request = {name: candidate[name] for name in ("patient", "taxa", "immune")} | patient
+            return visitor.post(path, data={"csrf": token, "request": json.dumps(request)}).text
+
+        page = sent("/answer")
+        assert '<form method="post" action="/donors"' in page
+        page = sent("/donors")
+        assert re.findall(r"<h2>(d\d)", page) == ["d0", "d1"]
+        assert '<form method="post" action="/answer"' in page
+        # Changes of both outcomes, as the API has them.
+        body = {**candidate, "donors": [
+            {"id": donor.name, "cleared": True,
+             "taxa": {"profiler": PROFILER, "unit": "proportions", "values": donor.profile.values}} for donor in donors
+        ]}  # fmt: skip
+        api = httpx.post(url + COMPARISONS, json=body, headers={"Authorization": f"Bearer {key}"}).json()["comparison"]
+        expected = [points(change["difference"]) for donor in api["donors"] for change in donor["changes"]]
+        assert re.findall(r"with the stool expected after, (\S+) points?", page) == expected
+        assert len(expected) == 4
+        # Profiles of another profiler are not compared, and the page says so.
+        page = sent("/answer", taxa={**candidate["taxa"], "profiler": "kraken2"})
+        assert 'action="/donors"' not in page
+        assert "Donors are not compared: this patient&#39;s stool was profiled with kraken2" in page
+        page = sent("/answer", taxa=None)
+        assert "Donors are not compared: no stool of this patient was profiled." in page
+
+
 def test_no_page_links_to_donors_that_cannot_be_compared(key_and_accounts, tmp_path, models):
     accounts = key_and_accounts[1]
     path = simulate_trial(tmp_path / "trial", Trial(n_patients=9, n_donors=3, n_taxa=40, seed=2))
@@ -209,7 +251,8 @@ def test_donors_that_all_move_a_prediction_alike_are_said_to(differences, sides)
 def view_of(changes):
     donors = tuple(SimpleNamespace(donor=f"D{i}") for i in range(len(changes)))
     comparison = SimpleNamespace(donors=donors)
-    return DonorsView("P1", "day 0", comparison, tuple(changes), 5, "One", SimpleNamespace(), False, (), "")
+    recipient = Recipient("P1", "day 0", Candidate())
+    return DonorsView(recipient, comparison, tuple(changes), 5, "One", SimpleNamespace(), False)
 
 
 def change_view(side, probability, reason=None, differences=()):
@@ -217,22 +260,6 @@ def change_view(side, probability, reason=None, differences=()):
     change = SimpleNamespace(probability_before=probability)
     shown_differences = (item for item in differences if item.is_shown)
     return ChangeView(side, change, "ok", side, reason, mark, differences, tuple(shown_differences))
-
-
-@pytest.mark.parametrize(("low", "shown_pairs"), [(-0.3, 0), (0.01, 1)])
-def test_the_largest_difference_between_two_donors_comes_with_its_interval_and_the_pairs_that_differ(low, shown_pairs):
-    small = DonorDifference("D1", "objective_response", 0.02, -0.1, 0.14)
-    large = DonorDifference("D2", "objective_response", 0.1, low, 0.5)
-    between = DonorDifference("D2", "objective_response", 0.08, -0.1, 0.2)
-    differences = (small, large), (mirrored(small, "D0"), between), (mirrored(large, "D0"), mirrored(between, "D1"))
-    (largest,) = view_of([(change_view("response", 0.5, differences=row),) for row in differences]).largest_differences
-    assert (largest.side, largest.donor, largest.difference) == ("response", "D0", large)
-    assert (largest.pairs, largest.shown_pairs) == (3, shown_pairs)
-    assert view_of([(change_view("response", 0.5),)]).largest_differences == ()
-
-
-def mirrored(difference, donor):
-    return DonorDifference(donor, difference.outcome, -difference.difference, -difference.high, -difference.low)
 
 
 @pytest.mark.parametrize(

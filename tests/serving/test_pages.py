@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import zlib
 from collections.abc import Iterator
@@ -340,7 +341,13 @@ def test_a_profile_of_unknown_taxa_alone_offers_no_prediction(visitor):
 def test_invalid_form_fields_get_an_explanation(visitor):
     token = csrf(visitor.get("/upload"))
     file = {"taxa": ("a.tsv", b"taxon\tabundance\nGenus0_species0\t1\n")}
-    assert "No file was chosen" in visitor.post("/upload", data={"csrf": token}).text
+    page = visitor.post("/upload", data={"csrf": token, "patient": "Ann K.", "tumour_type": "melanoma", "day": "-3.5"})
+    assert page.status_code == 422
+    assert 'role="alert"><p>No file was chosen' in page.text
+    # What was stated besides the files stays in the form.
+    assert 'name="patient" value="Ann K."' in page.text
+    assert 'value="melanoma" selected' in page.text
+    assert 'name="day" type="number" step="any" value="-3.5"' in page.text
     assert (
         "expected a number, got &#39;soon&#39;"
         in visitor.post("/upload", data={"csrf": token, "day": "soon"}, files=file).text
@@ -363,6 +370,24 @@ def test_pages_show_the_outcomes_that_a_user_chooses(visitor: httpx.Client) -> N
     assert "taxokine_outcomes" in visitor.cookies
     visitor.post("/sign-out", data={"csrf": csrf(listed)})
     assert not visitor.cookies
+
+
+def test_an_outcome_is_chosen_on_the_page_of_an_upload_without_sending_the_files_again(
+    visitor: httpx.Client, candidate: dict[str, object]
+) -> None:
+    form = {"csrf": csrf(visitor.get("/upload")), "request": json.dumps(candidate)}
+    page = visitor.post("/answer", data=form)
+    (choice,) = re.findall(r'<form method="post" action="/answer" class="actions no-print">.*?</form>', page.text, re.S)
+    assert '<option value="objective_response" selected>' in choice
+    fields = {name: unescape(value) for name, value in re.findall(r'type="hidden" name="(\w+)" value="(.*?)"', choice)}
+    assert fields == form
+    page = visitor.post("/answer", data={**fields, "response": "disease_control"})
+    assert '<option value="disease_control" selected>CR, PR or SD</option>' in page.text
+    assert "Complete or partial response, or any stable disease (RECIST)" in page.text
+    assert "response <small>CR, PR or SD</small>" in visitor.get("/").text
+    page = visitor.post("/answer", data={**fields, "response": "survival"})
+    assert page.status_code == 404
+    assert 'name="to"' not in page.text
 
 
 @pytest.mark.parametrize(

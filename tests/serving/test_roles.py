@@ -74,6 +74,7 @@ MATRIX = {
     "GET /": Row(SIGN_IN, 200),
     "GET /patients/{patient_id:path}": Row(SIGN_IN, 200, "/patients/SIM-001"),
     "GET /donors/{patient_id:path}": Row(SIGN_IN, 200, "/donors/SIM-001"),
+    "POST /donors": Row(SIGN_IN, 200, form={"request": json.dumps(PREDICTION)}),
     # The models of these tests keep no validation, so no median patient.
     "GET /example": Row(SIGN_IN, 404),
     "GET /upload": Row(SIGN_IN, 200),

@@ -25,7 +25,7 @@ from serving.pages.choices import Choices
 from serving.pages.rendering import _ENVIRONMENT
 from serving.pages.views.candidates import CandidateList
 from serving.pages.views.course import course_view
-from serving.pages.views.donors import donors_view
+from serving.pages.views.donors import Recipient, donors_view
 from serving.pages.views.patient import example_view, predictions_view
 from serving.predictions import compare_changes, compare_request, predict_candidate
 from serving.schemas import DonorComparisonRequest, PredictionRequest, WhatIfRequest
@@ -201,20 +201,20 @@ def test_neither_what_if_nor_donors_make_anything_of_a_prediction_that_is_not_co
     shifts = predictions_view(contradicted, candidate, changes).what_if.shifts
     assert [item.reason for item in shifts] == [None, REASON]
     donors = tuple(DonorStool(f"d{i}", stool_of(20 + i)) for i in range(2))
-    patient = Patient("P1", (Visit("day 0", 0.0, candidate),), 0, PatientCourse())
-    clinic = Clinic("one", "One", "day_ici", 0.0, False, {"P1": patient}, donors)
-    view = donors_view(contradicted, clinic, patient, engraftment)
+    clinic = Clinic("one", "One", "day_ici", 0.0, False, {}, donors)
+    recipient = Recipient("P1", "day 0", candidate)
+    view = donors_view(contradicted, clinic, recipient, engraftment)
     reasons = {item.side: item.reason for items in view.changes for item in items}
     assert reasons["toxicity"] == REASON
     assert all(not item.differences and item.mark is None for items in view.changes for item in items if item.reason)
     assert REASON in view.comparison.no_order_reasons
     assert [donor.donor for donor in view.comparison.donors] == ["d0", "d1"]
     changes_by_side = {
-        item.side: item for items in donors_view(agreed, clinic, patient, engraftment).changes for item in items
+        item.side: item for items in donors_view(agreed, clinic, recipient, engraftment).changes for item in items
     }
     assert changes_by_side["toxicity"].mark is not None
-    patient = replace(patient, visits=(Visit("day 0", 0.0, replace(candidate, taxa=stool_of(0))),))
-    (first, _) = donors_view(agreed, clinic, patient, engraftment).comparison.donors
+    recipient = replace(recipient, candidate=replace(candidate, taxa=stool_of(0)))
+    (first, _) = donors_view(agreed, clinic, recipient, engraftment).comparison.donors
     assert [change.reason for change in first.changes] == [LEARNT_FROM_PATIENT] * 2
     assert [change.difference for change in first.changes] == [None, None]
     assert all(change.trust.in_training_set for change in first.changes)
@@ -232,9 +232,8 @@ def test_a_probability_before_that_is_not_confirmed_is_not_on_the_page_of_donors
     flat = replace(served.model, calibration=replace(served.model.calibration, slope=0.0, intercept=0.8))
     ranked[toxicity] = [replace(served, model=flat)]
     donors = tuple(DonorStool(f"d{i}", stool_of(20 + i)) for i in range(2))
-    patient = Patient("P1", (Visit("day 0", 0.0, candidate),), 0, PatientCourse())
-    clinic = Clinic("one", "One", "day_ici", 0.0, False, {"P1": patient}, donors)
-    view = donors_view(Catalogue(ranked), clinic, patient, engraftment)
+    clinic = Clinic("one", "One", "day_ici", 0.0, False, {}, donors)
+    view = donors_view(Catalogue(ranked), clinic, Recipient("P1", "day 0", candidate), engraftment)
     page = str(_ENVIRONMENT.get_template("donors.html.jinja").render(**CONTEXT, view=view))
     assert ("69% with the stool before" in page) == (toxicity_events is None)
     assert (f"<li>{REASON.capitalize()}.</li>" in page) == (toxicity_events is not None)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from models.donors import ComparedDonor, DonorComparison, OutcomeChange
+from models.donors import ComparedDonor, DonorComparison, DonorDifference, OutcomeChange
 from models.joint import benefit_bounds, joint_outcome
 from models.prediction import Contribution, Explanation, ModelReference, PlattCalibration, ReportedValue, Trust
 from serving.schemas import NOTICE, PatientReference, PredictionResponse
@@ -139,6 +139,22 @@ def test_donors_are_compared_without_a_probability_that_the_page_hides(
     compared = CohortComparison(comparison, (), {("objective_response", "3"): LOCO.evidence})
     text = printed(comparison_report("P1", compared), capsys)
     assert ("43%" in text, "58%" in text) == (is_printed, is_printed)
+
+
+def test_donors_are_told_apart_by_the_intervals_of_their_differences(capsys):
+    def difference(donor, value, low, high):
+        return DonorDifference(donor, "objective_response", value, low, high)
+
+    donors = (
+        ComparedDonor("D1", (), (), (difference("D2", 0.1, 0.02, 0.2), difference("D3", 0.04, -0.1, 0.15)), ()),
+        ComparedDonor("D2", (), (), (difference("D1", -0.1, -0.2, -0.02), difference("D3", -0.06, -0.2, 0.1)), ()),
+        ComparedDonor("D3", (), (), (difference("D1", -0.04, -0.15, 0.1), difference("D2", 0.06, -0.1, 0.2)), ()),
+    )
+    comparison = DonorComparison(donors, False, (), (), 12, 4, "regression", (), False, "")
+    lines = printed(comparison_report("P1", CohortComparison(comparison, (), {})), capsys).splitlines()
+    pair = "objective_response: D1 minus D2 +10 (+2 to +20) points"
+    assert f"largest difference in {pair}; the interval excludes 0 for 1 of 3 pairs of donors" in lines
+    assert [line for line in lines if line.startswith("differs")] == [f"differs in {pair}"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from features.outcomes import Side, side_of
 from models.confirmation import LEAST_CHANCE, MOST_CHANCE
 from models.donors import ComparedDonor, DonorComparison, DonorDifference, OutcomeChange, compare_donors
 from models.engraftment import EngraftmentBundle, EngraftmentValidation
+from models.patient_input import Candidate
 from models.prediction import Use, use_of
 from serving.clinic import Clinic, Patient
 from serving.pages.catalogue import Catalogue, Ink, ink_of
@@ -61,21 +62,6 @@ class ChangeView:
 
 
 @dataclass(frozen=True)
-class LargestDifference:
-    """The pair of donors whose probabilities of one outcome differ the most.
-
-    `difference` is that of `donor` from another donor; `pairs` is how many pairs of donors are compared, `shown_pairs`
-    how many of their intervals exclude 0.
-    """
-
-    side: Side
-    donor: str
-    difference: DonorDifference
-    pairs: int
-    shown_pairs: int
-
-
-@dataclass(frozen=True)
 class StatedLimit:
     """A patient's prediction with the stool before lies at or beyond the lower or upper limit that pages state."""
 
@@ -94,15 +80,38 @@ class StatedLimit:
 
 
 @dataclass(frozen=True)
+class Recipient:
+    """The patient for whom donors are compared.
+
+    Attributes
+    ----------
+    title : str
+    sample : str
+        The visit whose stool is the recipient's.
+    candidate : Candidate
+    donors_given : tuple of str
+        Donors whose stool the patient received.
+    transplant : str
+        As `transplant_text` returns: not empty where the comparison is retrospective.
+    request_json : str
+        Request of an upload; empty for a patient of the clinic.
+    """
+
+    title: str
+    sample: str
+    candidate: Candidate
+    donors_given: tuple[str, ...] = ()
+    transplant: str = ""
+    request_json: str = ""
+
+
+@dataclass(frozen=True)
 class DonorsView:
     """The content of the page.
 
     Attributes
     ----------
-    title : str
-        The patient.
-    sample : str
-        The visit whose stool is the recipient's.
+    recipient : Recipient
     comparison : DonorComparison
     changes : tuple of tuple of ChangeView
         By donor, in the order of the comparison.
@@ -114,23 +123,16 @@ class DonorsView:
         On which the intervals rest.
     learnt_from_cohort : bool
         Whether the engraftment model was trained on that cohort.
-    donors_given : tuple of str
-        Donors whose stool the patient received.
-    transplant : str
-        As `transplant_text` returns: not empty where the comparison is retrospective.
     most_taxa : int
     """
 
-    title: str
-    sample: str
+    recipient: Recipient
     comparison: DonorComparison
     changes: tuple[tuple[ChangeView, ...], ...]
     limit: int
     cohort: str
     validation: EngraftmentValidation
     learnt_from_cohort: bool
-    donors_given: tuple[str, ...]
-    transplant: str
     most_taxa: int = MOST_TAXA
 
     @property
@@ -147,15 +149,6 @@ class DonorsView:
         return tuple(
             side for side, points in by_side.items() if len(points) > 1 and (min(points) > 0 or max(points) < 0)
         )
-
-    @property
-    def largest_differences(self) -> tuple[LargestDifference, ...]:
-        """The largest difference between two donors, of each side that has any."""
-        by_side: dict[Side, list[tuple[str, DonorDifference]]] = {}
-        for donor, items in zip(self.comparison.donors, self.changes, strict=True):
-            for item in items:
-                by_side.setdefault(item.side, []).extend((donor.donor, other) for other in item.differences)
-        return tuple(_largest_difference(side, differences) for side, differences in by_side.items() if differences)
 
     @property
     def stated_limits(self) -> tuple[StatedLimit, ...]:
@@ -180,28 +173,28 @@ class DonorsView:
         }
 
 
-def _largest_difference(side: Side, differences: list[tuple[str, DonorDifference]]) -> LargestDifference:
-    """Return the largest of differences that are listed from both donors of a pair."""
-    donor, largest = max(differences, key=lambda item: abs(item[1].difference))
-    n_shown = sum(difference.is_shown for _, difference in differences)
-    return LargestDifference(side, donor, largest, len(differences) // 2, n_shown // 2)
+def clinic_recipient(clinic: Clinic, patient: Patient) -> Recipient:
+    """Return a patient of a clinic, with the stool of the default visit."""
+    visit = patient.visits[patient.default_visit]
+    transplant = transplant_text(patient.course, clinic.clock)
+    return Recipient(patient.id, visit.label, visit.candidate, patient.course.donors, transplant)
 
 
-def donors_view(catalogue: Catalogue, clinic: Clinic, patient: Patient, engraftment: EngraftmentBundle) -> DonorsView:
-    """Return the comparison of a clinic's donors for one of its patients.
+def donors_view(
+    catalogue: Catalogue, clinic: Clinic, recipient: Recipient, engraftment: EngraftmentBundle
+) -> DonorsView:
+    """Return the comparison of a clinic's donors for one of its patients, or for an uploaded one.
 
     Raises
     ------
     InputError
         The donors cannot be compared: see `models.donors.compare_donors`.
     """
-    visit = patient.visits[patient.default_visit]
     models = {outcome: catalogue.models[outcome] for outcome in catalogue.shown_outcomes}
-    comparison = compare_donors(engraftment, models, visit.candidate, clinic.donors)
+    comparison = compare_donors(engraftment, models, recipient.candidate, clinic.donors)
     limit = _axis_limit(comparison)
     return DonorsView(
-        title=patient.id,
-        sample=visit.label,
+        recipient=recipient,
         comparison=comparison,
         changes=tuple(
             tuple(_change_view(catalogue, donor, change, limit / 100) for change in donor.changes)
@@ -211,8 +204,6 @@ def donors_view(catalogue: Catalogue, clinic: Clinic, patient: Patient, engraftm
         cohort=clinic.title,
         validation=engraftment.evidence.validations[-1],
         learnt_from_cohort=clinic.name in engraftment.evidence.cohorts,
-        donors_given=patient.course.donors,
-        transplant=transplant_text(patient.course, clinic.clock),
     )
 
 

@@ -159,10 +159,13 @@ class PatientView:
     course : CourseView or None
     clinic : Clinic or None
     donors : Donors
+        Of the clinic.
+    no_donors_reason : str
+        Why none of them is compared for this patient; empty where they are, or where there are none.
     transplant : str
         As `transplant_text` returns.
     request_json : str
-        Request of an upload.
+        Request of an upload; empty for other patients.
     """
 
     kind: Literal["patient", "example", "upload"]
@@ -176,6 +179,7 @@ class PatientView:
     course: CourseView | None = None
     clinic: Clinic | None = None
     donors: Donors = field(default_factory=Donors)
+    no_donors_reason: str = ""
     transplant: str = ""
     request_json: str = ""
 
@@ -217,6 +221,7 @@ def patient_view(
         course=course_view(catalogue, clinic, patient),
         clinic=clinic,
         donors=donors,
+        no_donors_reason=donors.no_comparison_reason_for(current.candidate.taxa),
         transplant=transplant_text(patient.course, clinic.clock),
     )
 
@@ -229,11 +234,21 @@ def example_view(catalogue: Catalogue, choices: Choices) -> PatientView:
 
 
 def upload_view(
-    catalogue: Catalogue, name: str, candidate: Candidate, choices: Choices, request_json: str
+    catalogue: Catalogue, name: str, candidate: Candidate, choices: Choices, request_json: str, donors: Donors
 ) -> PatientView:
-    """Return the page of an uploaded patient."""
-    predictions = predictions_view(catalogue, candidate, choices)
-    return PatientView("upload", name, patient_facts(candidate), predictions, choices, request_json=request_json)
+    """Return the page of an uploaded patient, for whom the clinic's donors are compared."""
+    no_donors_reason = donors.no_comparison_reason_for(candidate.taxa)
+    predictions = predictions_view(catalogue, candidate, choices, Donors() if no_donors_reason else donors)
+    return PatientView(
+        "upload",
+        name,
+        patient_facts(candidate),
+        predictions,
+        choices,
+        donors=donors,
+        no_donors_reason=no_donors_reason,
+        request_json=request_json,
+    )
 
 
 def predictions_view(

@@ -11,7 +11,7 @@ from features.outcomes import Side, side_of
 from features.plain_names import profiler_title
 from models.donors import DonorStool
 from models.engraftment import EngraftmentBundle
-from models.patient_input import Candidate
+from models.patient_input import Candidate, StoolProfile
 from models.predict import ServedModel
 from models.prediction import Use, use_of
 from models.what_if import ProbabilityShift, WhatIf, expected_stool, median_targets, training_distributions, what_if
@@ -47,6 +47,20 @@ class Donors:
             return ""
         titles = " and ".join(sorted(map(_title, profilers)))
         return f"their stool was profiled with {titles}, that of the engraftment model with {_title(learnt_from)}"
+
+    def no_comparison_reason_for(self, stool: StoolProfile | None) -> str:
+        """Return why no donors are compared for the recipient of this stool; empty where they are."""
+        if self.no_comparison_reason or self.engraftment is None:
+            return self.no_comparison_reason
+        if stool is None:
+            return "no stool of this patient was profiled"
+        learnt_from = self.engraftment.evidence.profiler
+        if stool.profiler == learnt_from:
+            return ""
+        return (
+            f"this patient's stool was profiled with {_title(stool.profiler)}, that of the engraftment model with "
+            f"{_title(learnt_from)}"
+        )
 
     @property
     def _screened(self) -> list[DonorStool]:
