@@ -85,6 +85,8 @@ _BEAD_REGION = re.compile(r"\((?:BR[\s_]?)?\d{1,3}\)", re.IGNORECASE)
 """What a bead panel writes behind a name, as a species before it, in ``Hu IL-6 (19)``."""
 _COPY = re.compile(r"(?<=\d)\.\d{1,2}\s*$")
 """What pandas and R write behind the name of a further column of one name: 'IL-6.1' is IL-6 again, and not IL-61."""
+_PARTED_NUMBERS = re.compile(r"\d[\W_]+\d")
+"""What is no number of an interleukin: IL6_1 is IL-6 of visit 1, or a second well, and not IL-61."""
 _INTERLEUKIN_NAME = re.compile(r"IL-\d+\w?")
 _INTERLEUKIN = re.compile(r"il(\d+)([a-g]?)")
 
@@ -153,10 +155,12 @@ def _spelling(name: str) -> str:
 
 
 def _known_analyte(name: str) -> str | None:
-    spelling = _spelling(_COPY.sub("", name))
+    name = _COPY.sub("", name)
+    spelling = _spelling(name)
     if analyte := _CANONICAL.get(spelling):
         return analyte
-    if interleukin := _INTERLEUKIN.fullmatch(spelling):
+    interleukin = _INTERLEUKIN.fullmatch(spelling)
+    if interleukin and not _PARTED_NUMBERS.search(name):
         number, letter = interleukin.groups()
         return f"IL-{int(number)}{letter.upper()}"
     return None

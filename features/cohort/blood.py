@@ -11,8 +11,8 @@ import pandas as pd
 
 from features.cohort.days import DayRule
 from features.errors import ManifestError
-from features.immune import ImmuneSpec, ImmuneTable, SideColumn, read_immune
-from features.manifest import DayFromDates, Immune, Manifest
+from features.immune import VISIT_KEY, ImmuneSpec, ImmuneTable, SideColumn, read_immune
+from features.manifest import DayFromDates, DayInNames, Immune, Manifest
 from features.name_matching import matching_names
 from features.tables.layout import Layout
 from features.tables.text import TextTable, finite_numbers
@@ -70,8 +70,15 @@ def read_blood(
     draw_index = table.rows.groupby(list(table.key), sort=False).ngroup()
     measurements = table.rows.drop(columns=list(table.key))
     canonical = pd.concat([key.iloc[draw_index].set_axis(table.rows.index, axis=0), measurements], axis=1)
-    canonical = canonical[canonical["patient"].notna()].reset_index(drop=True)
+    is_measured = _is_measured(canonical).groupby(draw_index).transform("any")
+    if n_empty := int((~is_measured).groupby(draw_index).first().sum()):
+        notes = [*notes, f"{n_empty} of {len(draws.rows)} blood draws hold no measurement, and are left out"]
+    canonical = canonical[canonical["patient"].notna() & is_measured].reset_index(drop=True)
     return replace(table, rows=canonical, key=tuple(map(str, key)), notes=(*table.notes, *notes))
+
+
+def _is_measured(rows: pd.DataFrame) -> pd.Series[bool]:
+    return rows["value"].notna() | (rows["censored"] != "")
 
 
 def _key_columns(part: Immune, patients: tuple[TextTable, str] | None) -> list[str]:
@@ -80,6 +87,8 @@ def _key_columns(part: Immune, patients: tuple[TextTable, str] | None) -> list[s
     match part.day:
         case None | str():
             columns.insert(1, part.day)
+        case DayInNames():
+            pass
         case DayFromDates(date=date, index=index):
             columns.insert(1, date)
             # A date of day 0 stands in the patients' sheet, or else beside the date of the draw.
@@ -114,6 +123,7 @@ def _specification(part: Immune, key: Sequence[str]) -> ImmuneSpec:
         plate_column=part.plates.column if part.plates else None,
         reference_plate=part.plates.reference if part.plates else None,
         warning_columns=part.warnings,
+        visits=tuple(part.day.in_names) if isinstance(part.day, DayInNames) else (),
     )
 
 
@@ -134,6 +144,8 @@ def _key_of_patients(
     key = {"patient": names}
     if isinstance(part.day, str):
         key["day"] = _numbers_as_text(draws, part.day)
+    elif isinstance(part.day, DayInNames):
+        key["day"] = draws.column(VISIT_KEY).map(dict(part.day.in_names)).map("{:g}".format)
     elif part.day is not None:
         is_donor = ~names.isin(samples["patient"][~samples["donor"]]) & names.isin(samples["patient"])
         key["day"] = DayRule("immune.day", part.day, column).days(draws, is_donor, patients).map("{:g}".format)

@@ -8,6 +8,8 @@ from features.draft.manifest import draft_manifest
 from features.draft.outcomes import outcome_flag, toxicity_flag
 from features.draft.patients import CLINICAL_COLUMN
 from features.draft.progression import find_event_flag, find_survival, is_time_to_event
+from features.draft.visit_columns import find_visit_columns
+from features.draft.visit_labels import days_of_labels
 
 __all__ = [
     "ANALYTE_COLUMN",
@@ -20,6 +22,7 @@ __all__ = [
     "UNIT_COLUMN",
     "VALUE_COLUMN",
     "VISIT_COLUMN",
+    "days_of_labels",
     "draft_manifest",
     "draft_row_filter",
     "find_event_flag",
@@ -27,6 +30,7 @@ __all__ = [
     "find_immune_layout",
     "find_survival",
     "find_value_column",
+    "find_visit_columns",
     "is_time_to_event",
     "names_matching",
     "needs_taxonomy",

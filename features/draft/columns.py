@@ -15,6 +15,7 @@ import pandas as pd
 from features.dates import find_date_order, parse_date
 from features.draft.cells import is_missing
 from features.draft.translations import ENGLISH_NAMES, ENGLISH_WORDS, UNIT_WORDS
+from features.draft.visit_columns import find_visit_columns
 from features.draft.visit_labels import are_days_of_cycles
 from features.errors import InputError
 from features.outcomes import DAYS_PER_MONTH
@@ -148,25 +149,35 @@ def is_of_another_event(column: str) -> bool:
 def find_time_column(frame: pd.DataFrame, patient: str | None = None) -> TimeColumn | None:
     """Return the column that states when samples were taken: a day, weeks, a name that ends in a day, or a visit.
 
-    A column in another language counts only where none in English does: a tag may also be a barcode. Weeks that do not
-    change within any `patient` of several samples date none of them.
+    A column in another language counts only where none in English does: a tag may also be a barcode. Days that do not
+    change within any `patient` of several samples date none of them, unless they count from an event by their name;
+    weeks never do.
     """
     return _time_column(frame, patient, _name_in_file) or _time_column(frame, patient, snake_case)
 
 
 def _time_column(frame: pd.DataFrame, patient: str | None, read_name: Callable[[str], str]) -> TimeColumn | None:
+    measured_columns = find_visit_columns(map(str, frame))
     names = {
         str(column): read_name(str(column))
         for column, cells in frame.items()
-        if not is_of_another_event(str(column)) and cells.map(is_number).all()
+        if str(column) not in measured_columns and not is_of_another_event(str(column)) and cells.map(is_number).all()
     }
-    days = [column for column, name in names.items() if re.search(DAY_COLUMN, name)]
+    patients = frame[patient] if patient in frame else frame.index.to_series()
+    fixed = {
+        column
+        for column in names
+        if patients.duplicated().any() and frame[column].groupby(patients).nunique().max() == 1
+    }
+    days = [
+        column
+        for column, name in names.items()
+        if re.search(DAY_COLUMN, name) and (column not in fixed or re.search(CLOCK_EVENT, name))
+    ]
     if days:
         return TimeColumn("day", days[0])
-    patients = frame[patient] if patient in frame else frame.index.to_series()
     for week_column, name in names.items():
-        is_fixed = patients.duplicated().any() and frame[week_column].groupby(patients).nunique().max() == 1
-        if not is_fixed and (labels := _days_of_weeks(name, frame[week_column])):
+        if week_column not in fixed and (labels := _days_of_weeks(name, frame[week_column])):
             return TimeColumn("day", week_column, labels=labels)
     for column, cells in frame.items():
         has_day = cells.map(lambda cell: re.search(_DAY_IN_SAMPLE_NAME, cell) is not None)

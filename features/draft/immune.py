@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 import pandas as pd
 
-from features.analytes import is_known_analyte
+from features.analytes import canonical_analyte, is_known_analyte
 from features.draft.cells import is_measurement, is_missing, normalise_word
 from features.draft.columns import (
     DATE_COLUMN,
@@ -27,9 +27,11 @@ from features.draft.immune_columns import draft_row_filter, value_column_lines
 from features.draft.patients import CLINICAL_COLUMN
 from features.draft.samples import SamplesDraft
 from features.draft.times import date_columns, label_column
+from features.draft.visit_columns import find_visit_columns
+from features.draft.visit_labels import days_of_labels
 from features.draft.yaml_lines import in_yaml
 from features.gene_dates import gene_date_problem, genes_of_date, is_date
-from features.immune import read_immune_export
+from features.immune import VisitColumn, read_immune_export, split_visit
 from features.measured_values import MISSING_MARKS
 from features.tables.text import TextTable
 from features.units import LOG2_UNITS, PG_PER_ML, ImmuneUnit, parse_unit, split_name_and_unit
@@ -56,6 +58,8 @@ def find_immune_layout(sheet: TextTable) -> Literal["wide", "long"] | None:
     """Return the layout of a table of immune measurements; None where the sheet is no such table."""
     other_columns = [column for column in sheet.header if not is_known_analyte(column)]
     n_analytes = len(sheet.header) - len(other_columns)
+    if len(find_visit_columns(sheet.header)) > n_analytes:
+        return "wide"
     if n_analytes >= _MANY_ANALYTES or (
         n_analytes and len(names_matching(other_columns, _KEY_COLUMN)) == len(other_columns)
     ):
@@ -69,12 +73,18 @@ def find_immune_layout(sheet: TextTable) -> Literal["wide", "long"] | None:
 def few_analytes(sheet: TextTable) -> list[str]:
     """Return the analytes of a table in the wide layout that has one or two of them; empty for any other table."""
     analytes = [column for column in sheet.header if is_known_analyte(column)]
+    visit_columns = find_visit_columns(sheet.header)
+    if len(visit_columns) > len(analytes):
+        analytes = list(dict.fromkeys(canonical_analyte(part.analyte) for part in visit_columns.values()))
     return analytes if len(analytes) < _MANY_ANALYTES and find_immune_layout(sheet) == "wide" else []
 
 
 def immune_lines(sheet: TextTable, samples: SamplesDraft, sheets: Sequence[TextTable]) -> list[str]:
     """Return the lines of a table of immune measurements; a date of day 0 may stand in any of the sheets."""
     layout = find_immune_layout(sheet)
+    visit_columns = find_visit_columns(sheet.header)
+    if len(visit_columns) > sum(map(is_known_analyte, sheet.header)):
+        return _lines_of_visits(sheet, samples, list(dict.fromkeys(part.visit for part in visit_columns.values())))
     sheet, filter_lines = draft_row_filter(sheet) if layout == "long" else (sheet, [])
     patient = find_patient_column(sheet, samples.patients)
     frame, time = sheet.frame, find_time_column(sheet.frame, patient)
@@ -123,7 +133,75 @@ def immune_lines(sheet: TextTable, samples: SamplesDraft, sheets: Sequence[TextT
         lines += _replicate_lines(sheet, [*key, *([analyte] if layout == "long" else [])])
     unit = _find_unit(cells, unit_texts, sheet.path.stem)
     lines.append(_unit_line(unit))
-    return lines + _measurement_lines(cells, other_units, is_wide=layout == "wide", unit=unit)
+    return lines + _measurement_lines(cells, other_units, is_wide=layout == "wide", unit=unit, drop=visit_columns)
+
+
+def _lines_of_visits(sheet: TextTable, samples: SamplesDraft, visits: Sequence[str]) -> list[str]:
+    """Return the lines of a table whose columns are named for an analyte and a visit.
+
+    Columns of a visit without a known day are dropped until it is stated; where no visit has one, the lines are a
+    comment. Beside clinical columns, those of known analytes alone are measurements.
+    """
+    patient = find_patient_column(sheet, samples.patients) or "TODO"
+    columns = {
+        column: part
+        for column in sheet.header
+        if column != patient and (part := split_visit(column, visits)) and _is_visit_of_analyte(sheet, column, part)
+    }
+    days = _distinct_days(visits)
+    undated = [visit for visit in visits if days[visit] is None]
+    dated = {column: part for column, part in columns.items() if part.visit not in undated}
+    in_names = {visit: day if dated else "TODO" for visit, day in days.items() if day is not None or not dated}
+    n_patients = len(samples.patients & set(sheet.frame.get(patient, ())))
+    lines = [
+        "immune:",
+        f"  file: {in_yaml(sheet.path.name)}",
+        "  layout: wide",
+        f"  patient: {in_yaml(patient)}  # guessed: {n_patients} of {len(samples.patients)} patients found here",
+        f"  day: {in_yaml({'in_names': in_names})}  # guessed: visits in the names of columns; TODO: confirm each day",
+    ]
+    drop = [column for column in sheet.header if column != patient and column not in columns]
+    if plain := [column for column in drop if is_known_analyte(column)]:
+        lines.append(f"  # TODO: {in_yaml(plain)} name no visit, and are dropped; name it in the file to read them")
+    if dated and undated:
+        todo = f"no day is known of {in_yaml(undated)}; state each in 'in_names', and take its columns from 'drop'"
+        lines.append(f"  # TODO: {todo}")
+        drop += [column for column in columns if column not in dated]
+    cells: dict[str, pd.Series[str]] = {}
+    units: dict[str, list[str]] = {}
+    spellings: dict[str, str] = {}
+    for column, part in (dated or columns).items():
+        analyte = spellings.setdefault(canonical_analyte(part.analyte), part.analyte)
+        cells[analyte] = pd.concat([cells.get(analyte, pd.Series(dtype="str")), sheet.frame[column]])
+        units.setdefault(analyte, []).extend([part.unit] if part.unit else [])
+    other_units = _other_units({name: texts for name, texts in units.items() if texts})
+    unit = _find_unit(
+        cells, {text for name, texts in units.items() if name not in other_units for text in texts}, sheet.path.stem
+    )
+    lines.append(_unit_line(unit))
+    lines += _measurement_lines(cells, other_units, is_wide=True, unit=unit, drop=drop)
+    if dated:
+        return lines
+    todo = f"# TODO: state the day of {in_yaml(undated)}, visits in the names of columns, and take '#' from these lines"
+    return [todo, *(f"# {line}" for line in lines)]
+
+
+def _is_visit_of_analyte(sheet: TextTable, column: str, part: VisitColumn) -> bool:
+    """Tell whether a column named for a visit is one of measurements."""
+    reported = [cell for cell in sheet.frame[column] if not is_missing(cell)]
+    texts = [cell for cell in reported if not is_measurement(cell)]
+    if is_known_analyte(part.analyte):
+        return 2 * len(texts) <= len(reported) or any(re.search(r"\d", text) for text in texts)
+    has_clinical_columns = bool(columns_matching(sheet, CLINICAL_COLUMN))
+    return not (has_clinical_columns or texts or _is_no_measurement(part.analyte))
+
+
+def _distinct_days(visits: Sequence[str]) -> dict[str, float | None]:
+    """Return the day of each visit, None where its label states none, or that of another."""
+    days: dict[str, float | None] = {}
+    for visit, day in days_of_labels(visits).items():
+        days[visit] = None if day in days.values() else day
+    return days
 
 
 def find_value_column(sheet: TextTable, columns: Iterable[str]) -> str:
@@ -215,11 +293,16 @@ def _unit_line(unit: ImmuneUnit) -> str:
 
 
 def _measurement_lines(
-    cells: Mapping[str, pd.Series[str]], other_units: Mapping[str, str], *, is_wide: bool, unit: ImmuneUnit
+    cells: Mapping[str, pd.Series[str]],
+    other_units: Mapping[str, str],
+    *,
+    is_wide: bool,
+    unit: ImmuneUnit,
+    drop: Iterable[str] = (),
 ) -> list[str]:
     """Return the lines of `drop`, `rename`, `exclude_analytes`, and the codes for values out of range."""
     is_expression = unit == "log2_expression"
-    drop = [pattern for pattern in _CONTROLS if any(fnmatchcase(name, pattern) for name in cells)]
+    drop = [*(pattern for pattern in _CONTROLS if any(fnmatchcase(name, pattern) for name in cells)), *drop]
     excluded: dict[str, str] = {}
     renamed: dict[str, str] = {}
     numbers: dict[str, pd.Series[float]] = {}

@@ -85,7 +85,7 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
     ]
     if patients:
         lines += patient_lines(patients, samples, roles.events, kept_rows.get(patients.path, []))
-        if roles.own_patients and (todo := visits_in_columns(patients)):
+        if roles.own_patients and patients is not roles.immune and (todo := visits_in_columns(patients)):
             lines.append(f"# TODO: of {in_yaml(patients.path.name)}, {todo}")
     else:
         lines.append("# TODO: no sheet of patients was recognised")

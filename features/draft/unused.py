@@ -101,7 +101,7 @@ def _analytes_in_rows(sheet: TextTable) -> str:
 
 def visits_in_columns(sheet: TextTable) -> str:
     """Return what to do about columns that name an analyte and more, as a visit; empty where there are none."""
-    columns = analytes_with_visits(sheet)
+    columns = _analytes_and_more(sheet)
     if len(columns) < _MIN_ANALYTES:
         return ""
     return (
@@ -110,16 +110,14 @@ def visits_in_columns(sheet: TextTable) -> str:
     )
 
 
-def analytes_with_visits(sheet: TextTable) -> list[str]:
+def _analytes_and_more(sheet: TextTable) -> list[str]:
     """Return the columns whose names are an analyte and more, as a visit or a statistic."""
     return [name for name in sheet.header if not is_known_analyte(name) and is_known_analyte(_first_part(name))]
 
 
 def is_clinical(sheet: TextTable) -> bool:
-    """Tell whether a sheet holds clinical columns, and each analyte at one visit at most."""
-    analytes = analytes_with_visits(sheet)
-    has_visits = len(analytes) >= _MIN_ANALYTES and len({_first_part(name) for name in analytes}) < len(analytes)
-    return bool(set(columns_matching(sheet, CLINICAL_COLUMN)) - set(analytes)) and not has_visits
+    """Tell whether a sheet holds clinical columns."""
+    return bool(set(columns_matching(sheet, CLINICAL_COLUMN)) - set(_analytes_and_more(sheet)))
 
 
 def _first_part(name: str) -> str:

@@ -9,14 +9,15 @@ from features.draft.translations import AFTER_WORDS, BEFORE_WORDS, TREATMENT_WOR
 
 _UNITS = "|".join(UNIT_WORDS["days"] + UNIT_WORDS["weeks"] + UNIT_WORDS["months"])
 _SIDES, _TREATMENT = "|".join(BEFORE_WORDS + AFTER_WORDS), "|".join(TREATMENT_WORDS)
-_VISIT = (
+VISIT = (
     rf"(?:{_UNITS}|v|visit|t|tp|time_?point|m)[ _.-]?[+-]?\d+|c\d+d\d+|cycle\d+(?:day\d+)?"
     rf"|(?:{_SIDES})(?:[ _-]?(?:fmt|tx|dose|{_TREATMENT}))?\d*|baseline|bl|screening|eot|follow-?up|fu\d*|on"
 )
+"""Labels of visits, whether or not they state a day."""
 _MOST_VISITS = 8
 """The most visits of a patient on average, beyond which what precedes a visit is a centre or a study."""
 _NAME = re.compile(
-    rf"(?P<patient>.*?[^\W_])(?:[ _.-]+(?P<visit>{_VISIT})|(?<=\d)(?P<glued>[dwvtm][+-]?\d+))", re.IGNORECASE
+    rf"(?P<patient>.*?[^\W_])(?:[ _.-]+(?P<visit>{VISIT})|(?<=\d)(?P<glued>[dwvtm][+-]?\d+))", re.IGNORECASE
 )
 
 

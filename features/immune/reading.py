@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from features.immune.plates import shift_plates
 from features.immune.replicates import resolve_replicates
 from features.immune.specification import ImmuneSpec, SideColumn
 from features.immune.table import MEASUREMENT_COLUMNS, ImmuneTable
+from features.immune.visit_columns import read_visit_columns
 from features.measured_values import MISSING_MARKS, CensoredSide, MeasuredValue, parse_value
 from features.tables.decimals import is_number, parse_number
 from features.tables.text import TextTable
@@ -32,6 +33,7 @@ class _Cell(NamedTuple):
     """One measurement as the file writes it."""
 
     row: int
+    column: str
     draw: tuple[str, ...]
     analyte: str
     text: str
@@ -75,26 +77,29 @@ def read_immune(path: str | Path, spec: ImmuneSpec) -> ImmuneTable:
     _check_unit(path, export, spec)
     table = export.table.keep_rows(spec.keep_rows) if spec.keep_rows else export.table
     _check_panels(table, spec)
-    cells = list(_wide_cells(table, spec) if spec.layout == "wide" else _long_cells(table, spec))
+    read_cells = _visit_cells if spec.visits else _wide_cells if spec.layout == "wide" else _long_cells
+    cells = list(read_cells(table, spec))
     analytes = _analytes_by_published_name(path, _selected_cells(path, cells, spec), spec)
     ranges = _assay_ranges(spec, analytes)
     rows = []
     for cell in cells:
-        if empty := [name for name, part in zip(spec.key, cell.draw, strict=True) if not part]:
+        if empty := [name for name, part in zip(spec.draw_key, cell.draw, strict=True) if not part]:
             raise FileError("is empty; every draw needs its whole key", file=path, column=empty[0], row=cell.row)
         if (analyte := analytes.get((cell.analyte, cell.panel))) is not None:
             value = _read_cell(path, cell, spec, ranges.get(analyte, _AssayRange()))
             rows.append((*cell.draw, analyte, cell.analyte, *value, cell.plate, cell.warning, cell.row))
     if not rows:
         raise FileError("holds no measurement", file=path)
-    text_columns = dict.fromkeys([*spec.key, "analyte", "analyte_published", "censored", "plate", "warning"], "str")
-    frame = pd.DataFrame(rows, columns=[*spec.key, *MEASUREMENT_COLUMNS]).astype(text_columns)
+    text_columns = dict.fromkeys(
+        [*spec.draw_key, "analyte", "analyte_published", "censored", "plate", "warning"], "str"
+    )
+    frame = pd.DataFrame(rows, columns=[*spec.draw_key, *MEASUREMENT_COLUMNS]).astype(text_columns)
     notes = _notes(export, len(table.rows))
     if spec.reference_plate is not None:
         frame, plate_notes = shift_plates(path, frame, spec.key, spec.reference_plate)
         notes += plate_notes
-    rows_by_draw = resolve_replicates(path, frame, spec.key, spec.duplicates)
-    return ImmuneTable(rows_by_draw, tuple(spec.key), spec.unit, dict(spec.exclude), tuple(notes))
+    rows_by_draw = resolve_replicates(path, frame, spec.draw_key, spec.duplicates)
+    return ImmuneTable(rows_by_draw, spec.draw_key, spec.unit, dict(spec.exclude), tuple(notes))
 
 
 def _check_unit(path: Path, export: ImmuneExport, spec: ImmuneSpec) -> None:
@@ -138,15 +143,28 @@ def _wide_cells(table: TextTable, spec: ImmuneSpec) -> Iterator[_Cell]:
     """Yield a cell per blood draw and analyte, in the unit of its column's name, where that states one."""
     key = _column_positions(table, spec.key)
     analytes = {name: i for i, name in enumerate(table.header) if i not in key}
-    units = {name: _column_unit(name, spec.unit) for name in analytes}
+    units = {name: _other_unit(split_name_and_unit(name)[1], spec.unit) for name in analytes}
     for line, row in zip(table.line_numbers, table.rows, strict=True):
         for name, i in analytes.items():
-            yield _Cell(line, tuple(row[j] for j in key), name, row[i], units[name])
+            yield _Cell(line, name, tuple(row[j] for j in key), name, row[i], units[name])
 
 
-def _column_unit(name: str, unit: ImmuneUnit) -> str | None:
-    """Return the unit that a column's name states, as "ng/mL" for "CRP (ng/mL)", where it is not the table's."""
-    column_unit = split_name_and_unit(name)[1]
+def _visit_cells(table: TextTable, spec: ImmuneSpec) -> Iterator[_Cell]:
+    """Yield a cell per row, visit and analyte, of columns whose names hold the visit."""
+    key = _column_positions(table, spec.key)
+    names = [name for i, name in enumerate(table.header) if i not in key]
+    _check_drop(table.path, names, spec.drop)
+    columns = read_visit_columns(table.path, names, spec.visits, spec.drop)
+    positions = {name: table.header.index(name) for name in columns}
+    for line, row in zip(table.line_numbers, table.rows, strict=True):
+        for name, part in columns.items():
+            draw = (*(row[j] for j in key), part.visit)
+            unit = _other_unit(part.unit, spec.unit)
+            yield _Cell(line, name, draw, part.analyte, row[positions[name]], unit)
+
+
+def _other_unit(column_unit: str, unit: ImmuneUnit) -> str | None:
+    """Return the unit that a column's name states, as "ng/mL" in "CRP (ng/mL)", where it is not the table's."""
     if not column_unit or unit in ("unstated", "log2_expression") or parse_unit(column_unit) == unit:
         return None
     return column_unit
@@ -166,6 +184,7 @@ def _long_cells(table: TextTable, spec: ImmuneSpec) -> Iterator[_Cell]:
         warnings = [f"{name} {text[name]}" for name in spec.warning_columns if text[name].casefold() not in _PASSED]
         yield _Cell(
             line,
+            spec.value_column,
             tuple(row[i] for i in key),
             row[analyte],
             row[value],
@@ -195,16 +214,16 @@ def _selected_cells(path: Path, cells: Sequence[_Cell], spec: ImmuneSpec) -> lis
     """Return the analytes and panels that are neither dropped nor excluded; a name without a match is a mistake."""
     pairs = list(dict.fromkeys((cell.analyte, cell.panel) for cell in cells))
     published_names = dict.fromkeys(name for name, _ in pairs)
-    for pattern in spec.drop:
-        if not any(fnmatchcase(name, pattern) for name in published_names):
-            raise FileError(f"the drop pattern {pattern!r} matches nothing; correct or remove it", file=path)
+    # Where names of columns hold visits, columns are dropped before the names are parted.
+    drop = () if spec.visits else spec.drop
+    _check_drop(path, published_names, drop)
     for key, names in (("excluded", spec.exclude), ("renamed", spec.rename)):
         if absent := [name for name in names if name not in published_names]:
             raise FileError(f"{absent[0]!r} is to be {key} but is not in the file; correct or remove it", file=path)
     selected = [
         (name, panel)
         for name, panel in pairs
-        if name not in spec.exclude and not any(fnmatchcase(name, pattern) for pattern in spec.drop)
+        if name not in spec.exclude and not any(fnmatchcase(name, pattern) for pattern in drop)
     ]
     if problem := gene_date_problem(name for name, _ in selected if name not in spec.rename):
         raise FileError(
@@ -213,6 +232,13 @@ def _selected_cells(path: Path, cells: Sequence[_Cell], spec: ImmuneSpec) -> lis
             file=path,
         )
     return selected
+
+
+def _check_drop(path: Path, names: Iterable[str], drop: Sequence[str]) -> None:
+    names = list(names)
+    for pattern in drop:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise FileError(f"the drop pattern {pattern!r} matches nothing; correct or remove it", file=path)
 
 
 def _analytes_by_published_name(
@@ -269,11 +295,9 @@ def _read_cell(path: Path, cell: _Cell, spec: ImmuneSpec, assay: _AssayRange) ->
     try:
         return _measured_value(cell, spec, assay)
     except InputError as error:
-        if spec.layout == "wide":
-            column, hint = cell.analyte, "; if the column is no analyte, list it under drop"
-        else:
-            column, hint = spec.value_column, f" (analyte {cell.analyte})"
-        raise FileError(f"{error}{hint}", file=path, column=column, row=cell.row) from error
+        is_wide = spec.layout == "wide"
+        hint = "; if the column is no analyte, list it under drop" if is_wide else f" (analyte {cell.analyte})"
+        raise FileError(f"{error}{hint}", file=path, column=cell.column, row=cell.row) from error
 
 
 def _measured_value(cell: _Cell, spec: ImmuneSpec, assay: _AssayRange) -> MeasuredValue:

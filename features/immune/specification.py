@@ -8,6 +8,7 @@ from typing import Literal
 
 from features.errors import InputError
 from features.immune.table import MEASUREMENT_COLUMNS
+from features.immune.visit_columns import VISIT_KEY
 from features.measured_values import normalise_code
 from features.units import LOG2_UNITS, ImmuneUnit, measurement_kind
 
@@ -66,6 +67,9 @@ class ImmuneSpec:
         Column of the long layout that names the plate, and the plate to whose level the others are shifted.
     warning_columns : sequence of str
         Columns of the long layout that hold PASS or a warning.
+    visits : sequence of str
+        The visits with which the names of the wide layout's columns begin or end, as D28 in IL6_D28; they become part
+        of the key, as `VISIT_KEY`.
 
     Raises
     ------
@@ -96,13 +100,14 @@ class ImmuneSpec:
     plate_column: str | None = None
     reference_plate: str | None = None
     warning_columns: Sequence[str] = ()
+    visits: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Check that the fields agree."""
         measurement_kind(self.unit)
         if not self.key:
             raise InputError("an immune table needs at least one key column: which columns name a blood draw?")
-        if reserved := set(self.key) & set(MEASUREMENT_COLUMNS):
+        if reserved := set(self.draw_key) & set(MEASUREMENT_COLUMNS):
             raise InputError(f"key column {min(reserved)!r} is also a column of the result; rename it in the file")
         if ambiguous := set(map(normalise_code, self.below_codes)) & set(map(normalise_code, self.above_codes)):
             code = min(ambiguous, key=str)
@@ -116,6 +121,11 @@ class ImmuneSpec:
             raise InputError(
                 f"plates of concentrations are not shifted, and the unit is {self.unit}; leave plates.reference out"
             )
+
+    @property
+    def draw_key(self) -> tuple[str, ...]:
+        """What names a blood draw: the key columns, and the visit where the names of columns hold it."""
+        return (*self.key, VISIT_KEY) if self.visits else tuple(self.key)
 
     @property
     def row_columns(self) -> tuple[str, ...]:

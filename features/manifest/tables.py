@@ -80,6 +80,25 @@ class DayFromDates(ManifestPart):
     """The order of dates such as 03/04/2023; by default that which another date of the column proves."""
 
 
+class DayInNames(ManifestPart):
+    """The visits in the names of a `wide` table's columns, of one row for each patient: `IL6_D0`, `IL6_D28`."""
+
+    in_names: Annotated[Mapping[CellText, float], Field(min_length=1)]
+    """The day of each visit, as in `{D0: 0, D28: 28}`. A column's name ends with a visit or begins with it, as `pre` in
+    `pre IL-10 (pg/mL)`; the rest is the analyte. Columns of no visit stand under `drop`."""
+
+    @model_validator(mode="after")
+    def _check_days_differ(self) -> Self:
+        visits: dict[float, str] = {}
+        for visit, day in self.in_names.items():
+            if (twin := visits.setdefault(day, visit)) != visit:
+                raise ValueError(
+                    f"{twin!r} and {visit!r} are both day {day:g}; keep one, and list the columns of the other under "
+                    "drop"
+                )
+        return self
+
+
 class Samples(ManifestPart):
     """The samples' sheet: the patient of every stool profile, and when the sample was taken."""
 
@@ -267,8 +286,8 @@ class Plates(ManifestPart):
 def _tag_of_day(part: object) -> str:
     if isinstance(part, str):
         return "name"
-    has_index = "index" in part if isinstance(part, Mapping) else hasattr(part, "index")
-    return "dates" if has_index else "column"
+    keys = part.keys() if isinstance(part, Mapping) else vars(part).keys()
+    return "names" if "in_names" in keys else "dates" if "index" in keys else "column"
 
 
 class Immune(ManifestPart):
@@ -287,13 +306,16 @@ class Immune(ManifestPart):
     patient, day and visit are those of the sample."""
     day: (
         Annotated[
-            Annotated[str, Tag("name")] | Annotated[DayFromDates, Tag("dates")] | Annotated[DayPattern, Tag("column")],
+            Annotated[str, Tag("name")]
+            | Annotated[DayFromDates, Tag("dates")]
+            | Annotated[DayInNames, Tag("names")]
+            | Annotated[DayPattern, Tag("column")],
             Discriminator(_tag_of_day),
         ]
         | None
     ) = None
-    """The day of the blood draw: a column of numbers, a column of days or labels with their rule, or two columns of
-    dates."""
+    """The day of the blood draw: a column of numbers, a column of days or labels with their rule, two columns of dates,
+    or the visits in the names of the columns, as in `{in_names: {D0: 0, D28: 28}}`."""
     visit: str | None = None
     """Column of the visit number."""
     baseline: str | None = None
@@ -348,4 +370,6 @@ class Immune(ManifestPart):
             raise ValueError("name the column of the 'patient', or of the 'sample' where the table has none")
         if self.day is None and self.baseline is None and self.visit is None:
             raise ValueError("state when blood was drawn: 'day', 'visit', or the publication's words as 'baseline'")
+        if isinstance(self.day, DayInNames) and (self.layout != "wide" or self.visit is not None):
+            raise ValueError("'day' finds visits in the names of columns of layout 'wide', and beside no 'visit'")
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import compress
 from typing import NamedTuple
 
@@ -18,12 +18,14 @@ from features.draft import (
     RANGE_COLUMN,
     VALUE_COLUMN,
     VISIT_COLUMN,
+    days_of_labels,
     draft_row_filter,
     find_value_column,
+    find_visit_columns,
     names_matching,
 )
 from features.errors import InputError
-from features.immune import read_immune_export
+from features.immune import VisitColumn, read_immune_export
 from features.measured_values import MISSING_MARKS, MeasuredValue, find_side, parse_value
 from features.tables.text import TextTable
 from features.units import PG_PER_ML, ImmuneUnit, convert, parse_unit, split_name_and_unit
@@ -156,6 +158,10 @@ def _long_cells(table: TextTable, columns: Mapping[str, str]) -> list[_Measureme
 def _wide_cells(
     report: Report, table: TextTable, columns: Mapping[str, str], file: StoredFile
 ) -> list[_MeasurementCell]:
+    visit_columns = find_visit_columns(
+        column for column, name in columns.items() if not report.training.is_analyte(name)
+    )
+    columns = {column: name for column, name in columns.items() if column not in visit_columns}
     keys = names_matching(columns, f"{PATIENT_COLUMN}|{DAY_COLUMN}|{VISIT_COLUMN}|{NO_MEASUREMENT}")
     analytes = [column for column, name in columns.items() if column not in keys or report.training.is_analyte(name)]
     rows = list(zip(table.frame.index.tolist(), table.frame.to_dict("records"), strict=True))
@@ -168,7 +174,7 @@ def _wide_cells(
         raise UnreadableFile(kind, observed, "one row of values", advice, file=file.name, row=rows[1][0])
     row, texts = rows[0]
     day = next(iter(names_matching(keys, DAY_COLUMN)), "")
-    return [
+    cells = [
         _MeasurementCell(
             row,
             column,
@@ -178,6 +184,30 @@ def _wide_cells(
             texts.get(day, ""),
         )
         for column in analytes
+    ]
+    return cells + _cells_of_visit(visit_columns, row, texts, file)
+
+
+def _cells_of_visit(
+    columns: Mapping[str, VisitColumn], row: int, texts: Mapping[Hashable, str], file: StoredFile
+) -> list[_MeasurementCell]:
+    """Return the cells of columns whose names hold a visit, which must be the same one."""
+    visits = list(dict.fromkeys(part.visit for part in columns.values()))
+    if len(visits) > 1:
+        advice = "Keep the columns of one visit."
+        observed = f"visits {', '.join(visits)} in the names of columns, such as {next(iter(columns))}"
+        raise UnreadableFile("several_draws", observed, "one blood draw", advice, file=file.name, row=1)
+    days = days_of_labels(visits)
+    return [
+        _MeasurementCell(
+            row,
+            column,
+            part.analyte,
+            texts[column],
+            part.unit,
+            "" if (day := days[part.visit]) is None else f"{day:g}",
+        )
+        for column, part in columns.items()
     ]
 
 

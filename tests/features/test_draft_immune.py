@@ -311,8 +311,8 @@ def test_a_table_of_a_hospitals_laboratory_in_german(tmp_path: Path) -> None:
     [
         ("Analyte,p1,p2\n" + "".join(f"{name},3,4\n" for name in ANALYTES), "its analytes are rows"),
         (
-            "patient_id,IL6_pre,IL6_w6,IL8_pre,IL8_w6\np1,1,2,3,4\np2,1,2,3,4\n",
-            "columns such as IL6_pre name an analyte",
+            "patient_id,IL6_max,IL6_min,IL8_max,IL8_min\np1,1,2,3,4\np2,1,2,3,4\n",
+            "columns such as IL6_max name an analyte",
         ),
         ("patient_id,IL-6 MFI,IL-8 MFI,IL-10 MFI\np1,1,2,3\np2,1,2,3\n", "name an analyte and more"),
         ("USUBJID,PARAMCD,AVAL,CNSR\np1,OS,300,1\np2,OS,200,0\n", "where CNSR 0 is the event"),

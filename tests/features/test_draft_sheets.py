@@ -386,16 +386,13 @@ def test_patients_without_stool_are_asked_about(draft: Callable[..., tuple[str, 
         read_cohort(tmp_path / "mine.yaml", tmp_path)
 
 
-def test_analytes_at_one_visit_do_not_hide_outcomes(draft: Callable[..., tuple[str, Manifest]]) -> None:
+def test_statistics_of_analytes_do_not_hide_outcomes(draft: Callable[..., tuple[str, Manifest]]) -> None:
     samples = "sample,patient,day\ns1,p1,0\ns2,p2,0\ns3,p3,0\ns4,p4,0\n"
-    header = "patient,age,recist,CRP_baseline,IL6_baseline,TNF_baseline\n"
+    header = "patient,age,recist,CRP_max,IL6_max,IL6_mean\n"
     rows = "p1,50,CR,1,2,3\np2,60,PD,2,3,4\np3,55,SD,3,4,5\np4,61,PR,4,5,6\n"
     text, manifest = draft(samples=samples, clinical=header + rows)
     assert manifest.outcomes.recist is not None
-    assert "of clinical.csv, columns such as CRP_baseline name an analyte and more" in text
-    text, manifest = draft(samples=samples, clinical=header.replace("TNF_baseline", "IL6_week6") + rows)
-    assert manifest.outcomes.recist is None
-    assert "clinical.csv is not used: columns such as CRP_baseline name an analyte and more" in text
+    assert "of clinical.csv, columns such as CRP_max name an analyte and more" in text
 
 
 def test_a_second_sheet_of_patients_belongs_to_the_first(draft: Callable[..., tuple[str, Manifest]]) -> None:
@@ -599,6 +596,13 @@ def test_the_day_of_another_event_is_known_in_other_languages(column: str) -> No
     cells = pd.Series(["100", "230", "410"])
     assert find_time_column(pd.DataFrame({column: cells})) is None
     assert find_time_column(pd.DataFrame({column: cells, "Day": ["-3", "-1", "0"]})) == TimeColumn("day", "Day")
+
+
+def test_days_that_are_the_same_in_each_of_a_patients_samples_date_none() -> None:
+    frame = pd.DataFrame({"patient": ["p1", "p1", "p2", "p2"], "days": ["90", "90", "30", "30"]}, dtype="str")
+    assert find_time_column(frame, "patient") is None
+    assert find_time_column(frame.rename(columns={"days": "day_ici"}), "patient") == TimeColumn("day", "day_ici")
+    assert find_time_column(frame.assign(patient=list("abcd")), "patient") == TimeColumn("day", "days")
 
 
 @pytest.mark.parametrize(("column", "key"), [("Day", "day"), ("visit", "visit"), ("note", "day")])

@@ -562,6 +562,19 @@ def test_several_blood_draws_of_one_patient_are_reported(immune_models: Models, 
     assert kinds(upload(immune_models, "immune", table_bytes(rows), immune_unit="pg/mL")) == ["several_draws"]
 
 
+def test_a_visit_in_the_names_of_columns_is_read_and_several_are_several_draws(
+    immune_models: Models, blood_draw: dict[str, str]
+) -> None:
+    names = {name: f"{name} (C1D1)" for name in blood_draw}
+    result = upload(immune_models, "immune", table_bytes([names.values(), blood_draw.values()]), immune_unit="pg/mL")
+    plain = upload(immune_models, "immune", table_bytes([blood_draw.keys(), blood_draw.values()]), immune_unit="pg/mL")
+    assert [{**item, "day": 0} for item in plain.request["immune"]] == result.request["immune"]
+    names[next(iter(names))] = names[next(iter(names))].replace("C1D1", "D28")
+    several = upload(immune_models, "immune", table_bytes([names.values(), blood_draw.values()]), immune_unit="pg/mL")
+    assert kinds(several) == ["several_draws"]
+    assert "visits" in several.problems[0].observed
+
+
 # Clinical fields
 
 
