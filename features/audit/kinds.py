@@ -85,6 +85,22 @@ KINDS: Mapping[str, Kind] = {
         "would learn that, and be worthless for a new patient",
         "list the column under the manifest's 'exclude_columns', or do not train on this outcome",
     ),
+    "samples-of-one-time": Kind(
+        "error",
+        "nothing tells which of a patient's samples is the first or the last, so that none can stand for the patient",
+        "name the column of days or visits in the manifest's samples, or leave samples out by 'samples.keep_rows' or "
+        "'samples.exclude_samples'",
+    ),
+    "samples-of-one-day": Kind(
+        "warning",
+        "where these samples are a patient's last by the landmark, none can stand for the patient, and nothing is made",
+        "name the column of visits too, or leave samples out by 'samples.exclude_samples'",
+    ),
+    "unconfirmed-guesses": Kind(
+        "warning",
+        "a guess that nobody confirmed may be wrong, as of yes and no, a unit or day 0",
+        "compare each with its file; correct the line, or take its '# TODO' out",
+    ),
     "near-miss-names": Kind(
         "warning",
         "these samples are left out, though their profiles are probably there under another spelling",

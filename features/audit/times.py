@@ -54,6 +54,23 @@ def unnamed_baseline_visit(cohort: Cohort) -> Iterator[Finding]:
         yield new_finding("no-baseline-visit", cohort.name, description, [f"visit {visit:g}" for visit in visits])
 
 
+def samples_of_one_time(cohort: Cohort) -> Iterator[Finding]:
+    """Find several samples of one patient that no day or visit tells apart."""
+    samples = cohort.samples[~cohort.samples["donor"]]
+    latest_visit = cohort.manifest.samples.baseline_visit
+    if latest_visit is not None:
+        samples = samples[samples["visit"] <= latest_visit]
+    tied = samples[samples.duplicated(["patient", "day", "visit"], keep=False)]
+    for code, rows, time in (
+        ("samples-of-one-time", tied[tied["day"].isna()], "that no day or visit tells apart"),
+        ("samples-of-one-day", tied[tied["day"].notna()], "of one day"),
+    ):
+        if not rows.empty:
+            names = rows.groupby("patient")["sample"].agg(", ".join)
+            description = f"{len(names)} patients have several stool samples {time}"
+            yield new_finding(code, cohort.name, description, [f"{name}: {group}" for name, group in names.items()])
+
+
 def stool_after_start(patients: AuditedPatients) -> Iterator[Finding]:
     """Find patients represented by stool taken after day 0, or on or after the day of their first event."""
     cohort = patients.cohort

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
+from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
@@ -16,10 +18,9 @@ from features.errors import ManifestError
 from features.manifest.base import ManifestPart
 from features.manifest.manifest import Manifest, Origin
 from features.manifest.versions import upgrade
-from features.manifest.yaml_text import LocatedMapping, line_of, read_yaml, unfinished_keys
+from features.manifest.yaml_text import LocatedMapping, line_of, read_yaml, unconfirmed_guesses, unfinished_keys
 
 _PROBLEMS = {
-    "extra_forbidden": "a manifest has no such key here; correct or remove it",
     "missing": "this key is missing; add it",
     "dict_type": "expected a mapping, as in {KEY: VALUE}",
 }
@@ -61,21 +62,30 @@ def load_manifest(name_or_path: str | Path) -> Manifest:
                 f"there is no cohort manifest {str(name_or_path)!r}; known names are {', '.join(manifest_names())}, "
                 "and a path to a YAML file is taken too ('taxokine cohorts init FILES' drafts one)"
             )
-    content = _read_mapping(path)
+    text = _read_text(path)
+    content = _read_mapping(path, text)
     try:
         hints = tuple(f"{path.name}, {hint}" for hint in upgrade(content))
-        return Manifest.model_validate(content, context=Origin(folder, hints, tuple(unfinished_keys(content))))
+        origin = Origin(folder, hints, tuple(unfinished_keys(content)), tuple(unconfirmed_guesses(text)))
+        return Manifest.model_validate(content, context=origin)
     except ValidationError as error:
         raise ManifestError(_validation_message(path, content, error)) from error
     except ValueError as error:
         raise ManifestError(f"{path}: {error}") from error
 
 
-def _read_mapping(path: Path) -> LocatedMapping:
+def _read_text(path: Path) -> str:
     try:
-        content = read_yaml(path.read_text(encoding="utf-8-sig"))
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ManifestError(f"{path}: the file cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path}: this is not the YAML of a manifest, in UTF-8: {error}") from error
+
+
+def _read_mapping(path: Path, text: str) -> LocatedMapping:
+    try:
+        content = read_yaml(text)
     except RecursionError:
         raise ManifestError(
             f"{path}: its lists and mappings are nested too deeply; a manifest has few levels"
@@ -83,7 +93,7 @@ def _read_mapping(path: Path) -> LocatedMapping:
     except MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ManifestError(f"{path}{line}: this is not the YAML of a manifest: {error.problem}") from error
-    except (YAMLError, UnicodeDecodeError) as error:
+    except YAMLError as error:
         raise ManifestError(f"{path}: this is not the YAML of a manifest, in UTF-8: {error}") from error
     if not isinstance(content, LocatedMapping):
         raise ManifestError(f"{path}: expected 'name:', 'title:', 'taxa:' and so on, got {type(content).__name__}")
@@ -99,10 +109,47 @@ def _validation_message(path: Path, content: LocatedMapping, invalid: Validation
         key = ".".join(map(str, error["loc"])) or "manifest"
         value = "" if isinstance(error["input"], dict | list | BaseModel) else f" (got {error['input']!r})"
         problem = _PROBLEMS.get(error["type"], error["msg"].removeprefix("Value error, "))
+        if error["type"] == "extra_forbidden":
+            problem = f"a manifest has no such key here; {_advice_on_key(error['loc'])}"
         if error["type"] == "model_type":
             problem = f"expected a mapping, as in {{{_needed_keys(error['ctx']['class_name'])}}}"
         messages.append(f"{place}: {key}: {problem}{value}")
     return "\n".join(messages)
+
+
+def _advice_on_key(location: Sequence[str | int]) -> str:
+    """Return what to do about a key that its part of the manifest does not have."""
+    *parts, key = map(str, location)
+    keys = sorted(_keys_of_parts(_parts_at(parts)))
+    near_keys = get_close_matches(key.casefold(), keys, n=1)
+    if near_keys:
+        return f"did you mean {near_keys[0]!r}?"
+    places = [
+        name for name, field in Manifest.model_fields.items() if key in _keys_of_parts(_parts_of(field.annotation))
+    ]
+    if places:
+        return f"it is a key of {' and '.join(map(repr, places))}; move or remove it"
+    return f"correct or remove it; the keys here are {', '.join(keys)}"
+
+
+def _parts_at(location: Sequence[str]) -> set[type[ManifestPart]]:
+    """Return the parts of a manifest that may stand at a location, in which pydantic also writes tags of variants."""
+    kinds: set[type[ManifestPart]] = {Manifest}
+    for key in location:
+        fields = [field for kind in kinds for name, field in kind.model_fields.items() if key in (name, field.alias)]
+        kinds = {part for field in fields for part in _parts_of(field.annotation)} or kinds
+    return kinds
+
+
+def _parts_of(annotation: object) -> set[type[ManifestPart]]:
+    """Return the parts of a manifest in the annotation of a field, such as those of a union or a mapping."""
+    if isinstance(annotation, type) and issubclass(annotation, ManifestPart):
+        return {annotation}
+    return {part for argument in get_args(annotation) for part in _parts_of(argument)}
+
+
+def _keys_of_parts(kinds: Iterable[type[ManifestPart]]) -> set[str]:
+    return {field.alias or name for kind in kinds for name, field in kind.model_fields.items()}
 
 
 def _needed_keys(part: str) -> str:

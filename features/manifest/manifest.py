@@ -29,11 +29,14 @@ class Origin:
         What to change in its file.
     unfinished : tuple of str
         The keys whose value is still TODO, each with its line.
+    unconfirmed : tuple of str
+        The lines in which a comment of a draft asks something.
     """
 
     folder: Path | None = None
     hints: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
+    unconfirmed: tuple[str, ...] = ()
 
 
 class Manifest(ManifestPart):
@@ -94,6 +97,11 @@ class Manifest(ManifestPart):
     def unfinished(self) -> tuple[str, ...]:
         """The keys whose value a draft left as TODO, each with its line, as in 'line 4: title'."""
         return self._origin.unfinished
+
+    @property
+    def unconfirmed(self) -> tuple[str, ...]:
+        """The lines in which a comment of a draft still asks something, as in 'line 8'."""
+        return self._origin.unconfirmed
 
     @model_validator(mode="after")
     def _check_no_covariate_is_excluded(self) -> Self:

@@ -102,6 +102,13 @@ def unfinished_keys(content: object, location: tuple[str, ...] = (), line: int |
             yield from unfinished_keys(value, location, line)
 
 
+def unconfirmed_guesses(text: str) -> Iterator[str]:
+    """Yield the lines in which a comment of a draft asks something, as in 'line 8'."""
+    for line, content in enumerate(text.splitlines(), start=1):
+        if re.search(r"(^|\s)#.*\bTODO:", content):
+            yield f"line {line}"
+
+
 def line_of(content: object, location: Sequence[str | int]) -> int | None:
     """Return the line of the deepest key on the way to a location, None where not even the first key is there."""
     line = None

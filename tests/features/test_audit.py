@@ -20,6 +20,7 @@ from features.audit.measurement import single_column_predictors
 from features.audit.patients import audited_patients, first_stool_samples
 from features.audit.tubes import swapped_tubes
 from features.cohort import Cohort, read_cohort
+from features.errors import InputError
 from features.landmark import LandmarkSpec, landmark_table
 from features.manifest import load_manifest, manifest_text
 from features.outcomes import DAYS_PER_MONTH
@@ -588,6 +589,53 @@ def test_undated_visits_that_are_numbered_differently(write_cohort: Callable[...
     findings = audit([read_cohort(write_cohort(agreeing, **parts), tmp_path)])
     assert "paired-by-label" not in {finding.code for finding in findings}
     assert only(findings, "no-baseline-visit").severity == "error"
+
+
+@pytest.mark.parametrize(
+    ("samples", "day", "code", "severity"),
+    [
+        ("s1,p1,-2\ns2,p1,-2\ns4,p2,0\n", {"column": "day"}, "samples-of-one-day", "warning"),
+        ("s1,p1,\ns2,p1,\ns4,p2,\n", None, "samples-of-one-time", "error"),
+    ],
+)
+def test_samples_that_nothing_tells_apart(
+    write_cohort: Callable[..., str],
+    tmp_path: Path,
+    samples: str,
+    day: dict[str, str] | None,
+    code: str,
+    severity: str,
+) -> None:
+    part = {"day": day, "baseline": None if day else "before treatment", "donor": None}
+    files = {"samples.csv": "sample,patient,day\n" + samples}
+    cohort = read_cohort(write_cohort(files, samples=part), tmp_path)
+    finding = only(audit([cohort]), code)
+    assert (finding.severity, finding.rows) == (severity, ("p1: s1, s2",))
+    with pytest.raises(InputError, match="has several samples that no day or visit tells apart"):
+        landmark_table(cohort)
+
+
+def test_samples_after_the_baseline_visit_need_not_be_told_apart(
+    write_cohort: Callable[..., str], tmp_path: Path
+) -> None:
+    files = {"samples.csv": "sample,patient,visit\ns1,p1,1\ns2,p1,2\ns3,p1,2\ns4,p2,1\n"}
+    part = {"day": None, "visit": "visit", "baseline_visit": 1, "donor": None}
+    cohort = read_cohort(write_cohort(files, samples=part), tmp_path)
+    assert "samples-of-one-time" not in {finding.code for finding in audit([cohort])}
+
+
+def test_comments_of_a_draft_are_counted_until_they_are_settled(
+    write_cohort: Callable[..., str], tmp_path: Path
+) -> None:
+    path = Path(write_cohort())
+    manifest = path.read_text(encoding="utf-8")
+    path.write_text(f"# TODO: add the profiler\n{manifest}  # guessed; TODO: confirm\n# settle each TODO\n")
+    finding = only(audit([read_cohort(path, tmp_path)]), "unconfirmed-guesses")
+    assert (finding.severity, finding.rows) == ("warning", ("line 1", "line 2"))
+    path.write_text(manifest.replace("A toy", "TODO") + "  # TODO: the title\n")
+    codes = {finding.code for finding in audit([read_cohort(path, tmp_path)])}
+    assert "unfinished-manifest" in codes
+    assert "unconfirmed-guesses" not in codes
 
 
 def test_stool_and_blood_paired_by_visit_though_dated(write_cohort: Callable[..., str], tmp_path: Path) -> None:

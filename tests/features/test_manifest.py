@@ -114,7 +114,20 @@ def test_a_toxicity_flag_may_write_its_grade_as_a_number(load: Callable[[str], M
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("outcome: {}", "outcome: a manifest has no such key here"),
+        ("outcome: {}", "outcome: a manifest has no such key here; did you mean 'outcomes'?"),
+        (
+            "immune: {file: b.csv, layout: wide, unit: NPX, patient: p, day: {column: d, labls: {a: 1}}}",
+            "labls: a manifest has no such key here; did you mean 'labels'?",
+        ),
+        (
+            "outcomes: {recist: {column: r, CR: [a], unkown: [b]}}",
+            "outcomes.recist.unkown: a manifest has no such key here; did you mean 'unknown'?",
+        ),
+        ("prefix: x_", "prefix: a manifest has no such key here; it is a key of 'taxa'; move or remove it"),
+        (
+            "technical: {kit: {column: k, xyz: 1}}",
+            "xyz: a manifest has no such key here; correct or remove it; the keys here are column, missing, unit",
+        ),
         ("name: again", "'name' stands twice"),
         ("exclude_columns: {a: x, a: y}", "'a' stands twice"),
         ("immune: {file: b.csv, layout: wide, unit: U/mL, patient: p, day: d}", "immune.unit: Input should be 'pg/mL'"),
