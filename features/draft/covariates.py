@@ -77,7 +77,7 @@ _EXCLUDED = (
         "progression or death, known later",
     ),
     (
-        r"(^|_)(response|responder|orr)(_|$)|nonrespon|benefit|(^|_|non)(dcb|dcr)(_|$)|disease_control|recist"
+        r"(^|_)(response|responder|orr)(_|$)|nonrespon|benefit|(^|_|non)(dcb|dcr)(_|$)|(^|_)n[cd]b(_|$)|disease_control|recist"
         r"|(^|_)bor(_|$)|^anti_pd_l?1$",
         "the outcome under another name",
     ),
@@ -87,6 +87,8 @@ _EXCLUDED = (
     (r"antibiotic|(^|_)abx(_|$)", "not dated; may have been given after treatment began"),
 )
 """Patterns of columns that may not become features, each with the reason."""
+_OF_EARLIER_TREATMENT = r"(^|_)(prior(?!_(to|prog))|previous(ly)?|earlier|former(ly)?|past|history)(_|$)"
+"""The columns of an earlier treatment, but for those of what came before an event, as 'best response prior to PD'."""
 _TELLTALE_CELL = r"(?i)steroid|prednis|(\b|_)ppi\b|colitis|pneumonitis|toxic|irae"
 
 COVARIATE_COLUMN = "|".join(covariate.pattern for covariate in _COVARIATES)
@@ -177,7 +179,15 @@ def _pooled_age(cell: str) -> float | None:
 
 def reason_in_name(column: str) -> str | None:
     """Return why a column may not become a feature, by its name; None where nothing speaks against it."""
-    return next((reason for pattern, reason in _EXCLUDED if re.search(pattern, snake_case(column))), None)
+    reason = next((reason for pattern, reason in _EXCLUDED if re.search(pattern, snake_case(column))), None)
+    if reason and is_of_earlier_treatment(column):
+        return "of an earlier treatment, so no outcome; describe it as a covariate if it was known before day 0"
+    return reason
+
+
+def is_of_earlier_treatment(column: str) -> bool:
+    """Tell whether a column is named for an earlier treatment, as 'response to prior anti-PD-1'."""
+    return re.search(_OF_EARLIER_TREATMENT, snake_case(column)) is not None
 
 
 def reason_in_cells(cells: pd.Series[str]) -> str | None:

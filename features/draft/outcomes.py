@@ -10,7 +10,7 @@ import pandas as pd
 
 from features.draft.cells import is_missing, label_meaning, normalise_word, without_code
 from features.draft.columns import columns_matching, find_patient_column, names_matching, snake_case
-from features.draft.covariates import COVARIATE_COLUMN
+from features.draft.covariates import COVARIATE_COLUMN, is_of_earlier_treatment
 from features.draft.progression import (
     DATE_COLUMN,
     PROGRESSION_COLUMN,
@@ -45,13 +45,13 @@ _ANSWERS = (
 )
 _NEGATION = (
     r"(^|_)(no(?!_of_)|non|not|without|never|lack|absence|absent|free)(_|$)"
-    r"|(^|_)non?(respon|durable|benefit|dcb|tox|ir_?ae)"
+    r"|(^|_)non?(respon|durable|benefit|dcb|tox|ir_?ae)|(^|_)n[cd]b(_|$)"
 )
 _NEGATED = re.compile(
     r"(no|non|not|without|lack_of|absence_of|free_of)_?"
     r"((durable|clinical|objective|immune|related|severe|serious|high_grade|grade_?[1-5](_[1-5])?|any)_)*"
     r"(response|responders?|benefit|dcb|toxicity|toxicities|ir_?aes?|aes?|adverse_(event|reaction|effect)s?)"
-    r"|(toxicity|ir_?aes?|adverse_events?)_free"
+    r"|(toxicity|ir_?aes?|adverse_events?)_free|n[cd]b"
 )
 """Names of columns of which yes means that a response, a benefit or toxicity did not happen."""
 _MAY_BE_NUMBER = r"^no_\w*s$"
@@ -92,10 +92,14 @@ _QUESTION_OF_RESPONSE = (
 )
 _FLAGS_OF_TOXICITY = f"^(?!.*({_NO_TOXICITY}|date)).*({_TOXICITY_COLUMN})"
 _FLAGS = (
-    ("durable_benefit", r"durable|(^|_|non)dcb(_|$)", "confirm: response, or stable disease of at least 6 months"),
+    (
+        "durable_benefit",
+        r"durable|(^|_|non)dcb(_|$)|(^|_)ndb(_|$)",
+        "confirm: response, or stable disease of at least 6 months",
+    ),
     ("objective_response", r"objective_response|(^|_)orr(_|$)", "confirm: complete or partial response by RECIST"),
     ("disease_control", r"disease_control|(^|_)dcr(_|$)", "confirm: response or any stable disease by RECIST"),
-    ("published_response", f"{RESPONSE_COLUMN}|nonrespon|benefit", _QUESTION_OF_RESPONSE),
+    ("published_response", f"{RESPONSE_COLUMN}|nonrespon|benefit|(^|_)ncb(_|$)", _QUESTION_OF_RESPONSE),
     (
         "toxicity",
         _FLAGS_OF_TOXICITY,
@@ -124,7 +128,7 @@ class OutcomesDraft:
     def ask_for_codes(self, columns: Mapping[str, pd.Series[str]]) -> None:
         """Ask what the cells mean of columns that are outcomes by their names, and are in no outcome yet."""
         pattern = (
-            rf"^(?!.*({PROGRESSION_COLUMN})).*({BEST_RESPONSE_COLUMN}|{RESPONSE_COLUMN}|nonrespon|benefit|dcb(_|$)"
+            rf"^(?!.*({PROGRESSION_COLUMN})).*({BEST_RESPONSE_COLUMN}|{RESPONSE_COLUMN}|nonrespon|benefit|dcb(_|$)|(^|_)n[cd]b(_|$)"
             "|disease_control)"
         )
         names = [name for name in names_matching(columns, pattern) if name not in self.columns]
@@ -238,6 +242,7 @@ def draft_outcomes(
     events : TextTable, optional
         The table of adverse events.
     """
+    columns = {column: cells for column, cells in columns.items() if not is_of_earlier_treatment(column)}
     responses = {column: groups for column, cells in columns.items() if (groups := _best_responses(column, cells))}
     flags: dict[str, dict[str, list[str]]] = {}
     progression: dict[str, ProgressionFlag] = {}
@@ -297,6 +302,8 @@ def outcome_flag(column: str, cells: pd.Series[str]) -> dict[str, bool | None] |
 
     Yes is the better of the two: a response, or no progression.
     """
+    if is_of_earlier_treatment(column):
+        return None
     if flag := find_progression_flag(column, cells):
         groups: Mapping[str, list[str]] | None = flag.rule
     elif re.search(f"{RESPONSE_COLUMN}|{BEST_RESPONSE_COLUMN}", snake_case(column)):
@@ -315,7 +322,7 @@ def toxicity_flag(column: str, cells: pd.Series[str]) -> dict[str, bool | None] 
     A column that dates or grades toxicity, and is empty for other patients, means so where it is not empty.
     """
     name = snake_case(column)
-    if re.search(_NO_TOXICITY, name) or not re.search(_TOXICITY_COLUMN, name):
+    if re.search(_NO_TOXICITY, name) or not re.search(_TOXICITY_COLUMN, name) or is_of_earlier_treatment(column):
         return None
     if re.search(DATE_COLUMN, name):
         values = {value: not is_missing(value) for value in cells.unique()}

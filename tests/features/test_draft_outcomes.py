@@ -142,6 +142,40 @@ def test_a_flag_of_no_durable_benefit_is_turned_round(
     assert outcomes.published_response is None
 
 
+@pytest.mark.parametrize(("column", "outcome"), [("NDB", "durable_benefit"), ("NCB", "published_response")])
+def test_an_abbreviated_flag_of_no_benefit_is_turned_round(
+    draft_of: Callable[..., Manifest], column: str, outcome: str
+) -> None:
+    rule = getattr(draft_of({column: ["1", "0", "0"]}).outcomes, outcome)
+    assert (rule.column, rule.yes, rule.no) == (column, ("0",), ("1",))
+    labels = getattr(draft_of({column: ["DCB", "NDB"]}).outcomes, outcome)
+    assert (labels.yes, labels.no) == (("DCB",), ("NDB",))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "response to prior anti-PD-1",
+        "Prior_BOR",
+        "previous_ICI_response",
+        "history_of_irAE",
+        "PFS12 on earlier therapy",
+    ],
+)
+def test_an_outcome_of_an_earlier_treatment_is_none(
+    draft_of: Callable[..., Manifest], tmp_path: Path, column: str
+) -> None:
+    draft = draft_of({column: ["yes", "no"], "recist": ["CR", "PD", "SD"]})
+    assert set(draft.outcomes.outcome_columns) == {"recist"}
+    assert draft.exclude_columns[column].startswith("of an earlier treatment")
+    assert outcome_flag(column, pd.Series(["yes", "no"])) is None
+
+
+def test_a_response_before_an_event_is_an_outcome(draft_of: Callable[..., Manifest]) -> None:
+    recist = draft_of({"best_response_prior_to_progression": ["CR", "PD", "SD"]}).outcomes.recist
+    assert recist is not None
+
+
 @pytest.mark.parametrize(
     "column",
     ["responder_or_non_responder", "non_small_cell_response", "not_evaluable_for_response", "no_benefit_from_surgery"],
