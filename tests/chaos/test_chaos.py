@@ -57,11 +57,13 @@ class Deployment(NamedTuple):
     def workers(self) -> list[psutil.Process]:
         """Return the processes that answer."""
         port = int(self.address.rpartition(":")[2])
-        (supervisor,) = {
+        processes = [
             process
             for process in psutil.process_iter(["cmdline"])
             if {"serve", str(port)} <= set(process.info["cmdline"] or ())
-        }
+        ]
+        # Until it executes its own program, a new worker has the command of the supervisor that forked it.
+        supervisor = min(processes, key=psutil.Process.create_time)
         running = (child for child in supervisor.children() if child.status() != psutil.STATUS_ZOMBIE)
         return [child for child in running if "spawn_main" in " ".join(child.cmdline())]
 
