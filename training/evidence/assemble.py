@@ -31,7 +31,6 @@ from training.evidence.joint_cells import Counterpart, held_out_odds_ratio
 from training.evidence.joint_counts import count_response_and_toxicity, transferable_odds_ratios
 from training.evidence.performance import (
     baseline_performance,
-    centre_decision_curves,
     centre_performance,
     gain_over,
     headline,
@@ -51,6 +50,7 @@ from training.evidence.verdicts import held_out_verdicts, performance_by_verdict
 from training.evidence.without_cohort import performance_without_cohorts
 from training.statistics.auroc_meta_analysis import auroc_random_effects
 from training.statistics.calibration import calibration_slope
+from training.statistics.decision import decision_curves
 from training.statistics.sample_size import development_size, r2_of_auroc
 from training.statistics.significance import ALPHA
 from training.validation.folds import centres
@@ -144,7 +144,7 @@ def summarise(
         without_cohort=performance_without_cohorts(
             table, scores, baselines.get(covariates or ""), None if null is None else null.model
         ),
-        decision_curves=centre_decision_curves(scores.y, scores.probability[0], scores.centres),
+        decision_curves=tuple(decision_curves(scores.y, scores.probability[0], scores.centres).values()),
         by_verdict=() if verdicts is None else performance_by_verdict(scores, verdicts),
         verdict_difference=None if verdicts is None else verdict_difference(scores, verdicts),
         outcomes_by_probability=outcomes_by_probability(scores.y, scores.probability[0]),

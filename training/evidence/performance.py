@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from features.arrays import Matrix, Names, Vector
+from features.arrays import Matrix, Vector
 from features.feature_table import FeatureTable
 from models.calibration import fit_venn_abers
 from models.evidence import (
     BaselinePerformance,
     CentreCalibration,
-    CentreDecisionCurve,
     CentrePerformance,
     Estimate,
     GainOverBaseline,
@@ -34,7 +33,6 @@ from training.evidence.scores import HeldOutScores, finite, first_seed_folds, ga
 from training.statistics.auroc_meta_analysis import auroc_random_effects, mean_auroc
 from training.statistics.calibration import brier_skill, calibration_by_centre
 from training.statistics.conformal import conformal_coverage, conformal_p
-from training.statistics.decision import decision_curves
 from training.statistics.gain import auroc_gain, gain_random_effects
 from training.statistics.metrics import auprc, bootstrap_interval, brier_score, mean_over_seeds
 from training.statistics.venn_abers import range_coverage
@@ -208,24 +206,6 @@ def performance_without_blocks(
             reported(auroc_gain(scores.y, scores.probability, rest.probability, scores.centres, folds=scores.folds)),
         )
         for block, rest in without_block.items()
-    )
-
-
-def centre_decision_curves(y: Vector, probability: Vector, centres: Names) -> tuple[CentreDecisionCurve, ...]:
-    """Return the decision curve of each centre, from the outcomes, probabilities and centres of patients, (n,)."""
-    return tuple(
-        CentreDecisionCurve(
-            centre=name,
-            patients=curve.patients,
-            events=curve.events,
-            indicative=curve.indicative,
-            thresholds=tuple(curve.thresholds),
-            model=tuple(curve.model),
-            low=tuple(curve.low),
-            high=tuple(curve.high),
-            treat_all=tuple(curve.treat_all),
-        )
-        for name, curve in decision_curves(y, probability, centres).items()
     )
 
 

@@ -14,11 +14,11 @@ from models.evidence import (
     ExternalPerformance,
     Recalibration,
 )
-from training.evidence.performance import centre_decision_curves
 from training.evidence.rates import count_outcomes
 from training.evidence.scores import reported
 from training.statistics.auroc_meta_analysis import mean_auroc, ranked_centres
 from training.statistics.calibration import calibration_by_centre
+from training.statistics.decision import decision_curves
 from training.statistics.metrics import (
     Metric,
     bootstrap_interval,
@@ -53,7 +53,7 @@ def external_performance(y: Vector, probability: Vector, cohort: str, centres: N
         in_the_large=_interval(calibration_in_the_large, y, probability, groups),
         intercept=reported(calibration.intercept),
         slope=reported(calibration.slope if has_slope else None),
-        decision_curve=centre_decision_curves(y, probability, groups)[0],
+        decision_curve=decision_curves(y, probability, groups)[cohort],
         by_centre=_by_centre(y, probability, centres),
     )
 

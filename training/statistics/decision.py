@@ -2,43 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from features.arrays import Matrix, Names, Vector
+from models.evidence import CentreDecisionCurve
 from training.statistics.metrics import N_BOOTSTRAP, bootstrap_weights
 
 THRESHOLDS = np.arange(1, 20) / 20
 FEW = 100
 """With fewer events, or fewer patients without one, a decision curve is indicative only."""
-
-
-@dataclass(frozen=True)
-class DecisionCurve:
-    """Net benefit in one centre, per patient, over threshold probabilities.
-
-    Attributes
-    ----------
-    patients, events : int
-    indicative : bool
-        Whether there are fewer than 100 events, or fewer than 100 patients without one.
-    thresholds : list of float
-        Probabilities at or above which one acts.
-    model, low, high : list of float
-        Net benefit of acting on the model, with its pointwise 95% bootstrap band.
-    treat_all : list of float
-        Net benefit of acting on everyone; on no one, it is 0.
-    """
-
-    patients: int
-    events: int
-    indicative: bool
-    thresholds: list[float]
-    model: list[float]
-    low: list[float]
-    high: list[float]
-    treat_all: list[float]
 
 
 def net_benefit(y: Vector, probability: Vector, thresholds: Vector, weights: Matrix | None = None) -> Matrix:
@@ -73,7 +45,7 @@ def net_benefit(y: Vector, probability: Vector, thresholds: Vector, weights: Mat
 
 def decision_curves(
     y: Vector, probability: Vector, centres: Names, n_bootstrap: int = N_BOOTSTRAP
-) -> dict[str, DecisionCurve]:
+) -> dict[str, CentreDecisionCurve]:
     """Return each centre's decision curve; its band resamples the centre's patients and holds predictions fixed.
 
     Parameters
@@ -88,14 +60,15 @@ def decision_curves(
         n, events = int(mask.sum()), int(y[mask].sum())
         bootstrap_values = net_benefit(y[mask], probability[mask], THRESHOLDS, weights[:, mask])
         low, high = np.quantile(bootstrap_values, [0.025, 0.975], axis=0)
-        curves[name] = DecisionCurve(
+        curves[name] = CentreDecisionCurve(
+            centre=name,
             patients=n,
             events=events,
             indicative=min(events, n - events) < FEW,
-            thresholds=THRESHOLDS.tolist(),
-            model=net_benefit(y[mask], probability[mask], THRESHOLDS)[0].tolist(),
-            low=low.tolist(),
-            high=high.tolist(),
-            treat_all=net_benefit(y[mask], np.ones(n), THRESHOLDS)[0].tolist(),
+            thresholds=tuple(THRESHOLDS.tolist()),
+            model=tuple(net_benefit(y[mask], probability[mask], THRESHOLDS)[0].tolist()),
+            low=tuple(low.tolist()),
+            high=tuple(high.tolist()),
+            treat_all=tuple(net_benefit(y[mask], np.ones(n), THRESHOLDS)[0].tolist()),
         )
     return curves
