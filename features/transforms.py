@@ -7,12 +7,13 @@ server runs the same kernels without pickle. Arrays are (n_samples, n_features);
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar, Self, TypedDict
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import JsonValue
+from pydantic import ConfigDict, JsonValue
 from scipy.special import entr
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -24,8 +25,11 @@ from features.row_blocks import by_row_blocks, row_blocks
 from features.taxon_names import CACHED_NAMES, is_placeholder
 
 
-class FittedState(TypedDict):
+@dataclass(frozen=True)
+class FittedState:
     """A fitted transformer as JSON: its class, parameters, number of columns read, and fitted attributes."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     step: str
     params: dict[str, JsonValue]
@@ -79,12 +83,7 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
     def state(self) -> FittedState:
         """Return parameters and fitted attributes as JSON-ready values."""
         learned = {name: np.asarray(getattr(self, name)).tolist() for name in self.fitted_attributes}
-        return {
-            "step": type(self).__name__,
-            "params": self.get_params(),
-            "n_features_in": self.n_features_in_,
-            "learned": learned,
-        }
+        return FittedState(type(self).__name__, self.get_params(), self.n_features_in_, learned)
 
     def __sklearn_tags__(self) -> object:
         tags = super().__sklearn_tags__()
@@ -394,10 +393,10 @@ TRANSFORMERS = {
 
 def restore_transformer(state: FittedState) -> BlockTransformer:
     """Return the fitted transformer that `BlockTransformer.state` described."""
-    constructor: Callable[..., BlockTransformer] = TRANSFORMERS[state["step"]]
-    step = constructor(**state["params"])
-    step.n_features_in_ = state["n_features_in"]
-    for name, value in state["learned"].items():
+    constructor: Callable[..., BlockTransformer] = TRANSFORMERS[state.step]
+    step = constructor(**state.params)
+    step.n_features_in_ = state.n_features_in
+    for name, value in state.learned.items():
         array = np.asarray(value)
         # JSON writes an empty list without a type; positions must stay integers.
         setattr(step, name, array.astype(np.intp) if name in {"kept_", "genus_of_"} else array)

@@ -20,6 +20,7 @@ from features.transforms import (
     AlphaDiversity,
     BlockTransformer,
     CensoredFill,
+    FittedState,
     GenusSums,
     Log10,
     MeanFill,
@@ -28,10 +29,10 @@ from features.transforms import (
     PrevalenceFilter,
     Ranks,
     ZeroReplacement,
+    restore_transformer,
 )
 from features.units import LOG2_UNITS
 from models.evidence import Documented
-from models.transformer_state import TransformerState
 
 Representation = Literal["clr", "presence", "rank", "genus_clr", "genus_presence", "diversity"]
 Representations = Representation | tuple[Representation, ...]
@@ -81,7 +82,7 @@ class EncoderState(Documented):
     """Number that replaces a censored measurement."""
     names: dict[str, tuple[str, ...]]
     """Columns of each block in training."""
-    steps: dict[str, tuple[TransformerState, ...]]
+    steps: dict[str, tuple[FittedState, ...]]
     """Fitted transformers of each block, in order; of taxa in several representations by `taxa.clr`, `taxa.rank`, …"""
     range: tuple[tuple[float, ...], tuple[float, ...]]
     """Minimum and maximum of each feature in training."""
@@ -218,7 +219,7 @@ class BlockEncoder(BaseEstimator):
             censored=self.censored,
             names=self.names_,
             steps={
-                key: tuple(map(TransformerState.from_transformer, chain))
+                key: tuple(step.state() for step in chain)
                 for block, chains in self._steps.items()
                 for key, chain in zip(self._keys(block), chains, strict=True)
             },
@@ -231,7 +232,7 @@ class BlockEncoder(BaseEstimator):
         encoder = cls(state.blocks, state.representation, state.min_prevalence, state.censored)
         encoder.names_ = dict(state.names)
         encoder._steps = {
-            block: [[step.restore() for step in state.steps[key]] for key in encoder._keys(block)]
+            block: [[*map(restore_transformer, state.steps[key])] for key in encoder._keys(block)]
             for block in state.blocks
         }
         encoder.low_, encoder.high_ = (np.asarray(end, dtype=np.float64) for end in state.range)

@@ -13,13 +13,19 @@ from numpy.typing import NDArray
 from features.arrays import Matrix, Names, Positions, Vector
 from features.profile_similarity import FEW_TAXA, SAME_STOOL, outlying_similarity, unit_log_abundances
 from features.row_blocks import by_row_blocks
-from features.transforms import CLR, BlockTransformer, PrevalenceFilter, ZeroReplacement
+from features.transforms import (
+    CLR,
+    BlockTransformer,
+    FittedState,
+    PrevalenceFilter,
+    ZeroReplacement,
+    restore_transformer,
+)
 from models.evidence import Documented
 from models.hashed_folder import Array
 from models.prediction import NearestOutcomes, Verdict
 from models.product_search import ProductSearch
 from models.rates import exact_interval
-from models.transformer_state import TransformerState
 
 NEIGHBOURS = 5
 """The distance of a profile is its mean distance to this many nearest training patients."""
@@ -61,7 +67,7 @@ _ARRAYS = {
 class ReferenceState(Documented):
     """What a bundle keeps of a training reference set besides its arrays and the names of its taxa."""
 
-    steps: tuple[TransformerState, ...]
+    steps: tuple[FittedState, ...]
     """Fitted transformers, from proportions to CLR coordinates."""
     cohorts: tuple[str, ...]
     """Names of the centres, under the key of protocol 1."""
@@ -286,7 +292,7 @@ class ReferenceSet:
 
     def state(self) -> ReferenceState:
         """Return what is neither an array nor the names of the taxa, as a bundle keeps it."""
-        return ReferenceState(tuple(map(TransformerState.from_transformer, self.steps)), self.centres, self.outcomes)
+        return ReferenceState(tuple(step.state() for step in self.steps), self.centres, self.outcomes)
 
     def arrays(self) -> dict[str, Array]:
         """Return the arrays by their names in `reference.npz`."""
@@ -303,7 +309,7 @@ class ReferenceSet:
         """
         reference = cls(
             taxa=tuple(taxa),
-            steps=tuple(step.restore() for step in state.steps),
+            steps=tuple(map(restore_transformer, state.steps)),
             centres=state.cohorts,
             outcomes=state.outcomes,
             **{attribute: arrays[name] for name, attribute in _ARRAYS.items()},  # type: ignore[arg-type]
