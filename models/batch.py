@@ -25,12 +25,16 @@ from models.prediction_rows import COLUMNS, prediction_row
 
 def table_candidates(table: FeatureTable) -> Iterator[Candidate]:
     """Yield each row of a feature table as a candidate as of the row's landmark."""
-    cohorts, days = table.rows["cohort"], table.rows["sample_day"].to_numpy(dtype=np.float64)
-    landmarks = table.rows["landmark"].astype(float) if "landmark" in table.rows else [None] * len(table)
-    candidates = frame_candidates(table.to_frame(), table.units)
-    rows = zip(cohorts, days.tolist(), landmarks, candidates, strict=True)
-    for i, (cohort, day, landmark, candidate) in enumerate(rows):
-        context = table.cohorts[cohort]
+    rows, blocks = table.rows, [table.block(name) for name in BLOCKS]
+    days = rows["sample_day"].to_numpy(dtype=np.float64)
+    landmarks = rows["landmark"].astype(float) if "landmark" in rows else [None] * len(table)
+    populations = (
+        rows[[field for field in POPULATION_FIELDS if field in rows]].fillna("").astype(str).to_dict("records")
+    )
+    columns = zip(rows["cohort"], days.tolist(), landmarks, populations, strict=True)
+    for i, (cohort, day, landmark, population) in enumerate(columns):
+        numbers = (dict(zip(block.names, block.values[i].tolist(), strict=True)) for block in blocks)
+        candidate, context = numbers_candidate(*numbers, units=table.units), table.cohorts[cohort]
         assert candidate.taxa is not None
         profile = StoolProfile(
             candidate.taxa.values,
@@ -39,7 +43,13 @@ def table_candidates(table: FeatureTable) -> Iterator[Candidate]:
             None if math.isnan(day) else day,
             context.clock,
         )
-        yield replace(candidate, taxa=profile, immune=_with_limits(candidate.immune, table, i), day=landmark)
+        yield replace(
+            candidate,
+            taxa=profile,
+            immune=_with_limits(candidate.immune, table, i),
+            population=population_of(**{str(field): value for field, value in population.items()}),
+            day=landmark,
+        )
 
 
 def _with_limits(measurements: Sequence[Measurement], table: FeatureTable, row: int) -> tuple[Measurement, ...]:
@@ -73,41 +83,6 @@ def cohort_donors(cohort: Cohort) -> tuple[DonorStool, ...]:
         exclusion = donor.exclusion if values else "no taxon was detected in the donor's stool"
         donors.append(DonorStool(donor.name, profile, exclusion))
     return tuple(donors)
-
-
-def frame_candidates(frame: pd.DataFrame, units: Mapping[str, str]) -> Iterator[Candidate]:
-    """Yield each row of a frame whose columns are named `block:name` as a candidate.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Taxa as proportions, immune measurements in `units` with -inf and inf for beyond an unstated limit.
-    units : mapping of str to str
-        Unit of each immune measurement.
-
-    Raises
-    ------
-    InputError
-        A cell of a block's column is not a number, or a tumour type, line or drug class is none of its values.
-    """
-    columns: dict[str, list[str]] = {block: [] for block in BLOCKS}
-    for column in map(str, frame.columns):
-        if parsed := Column.parse(column):
-            columns[parsed.block].append(parsed.name)
-    texts = {block: [Column.from_name(block, name).text for name in names] for block, names in columns.items()}
-    try:
-        values = {block: frame[names].to_numpy(dtype=np.float64) for block, names in texts.items()}
-    except (TypeError, ValueError):
-        raise _not_a_number(frame[[name for names in texts.values() for name in names]]) from None
-    reported = [field for field in POPULATION_FIELDS if field in frame.columns]
-    populations = frame[reported].fillna("").astype(str).to_dict("records")
-    for i, population in enumerate(populations):
-        numbers = (dict(zip(columns[block], values[block][i].tolist(), strict=True)) for block in BLOCKS)
-        try:
-            disease_and_treatment = population_of(**{str(field): value for field, value in population.items()})
-        except InputError as error:
-            raise InputError(f"candidate {i + 1}: {error}") from error
-        yield replace(numbers_candidate(*numbers, units=units), population=disease_and_treatment)
 
 
 def numbers_candidate(
@@ -148,18 +123,6 @@ def predictions(served: ServedModel, candidates: Iterable[Candidate]) -> pd.Data
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     # Where the model abstains there is no number.
     return table.astype({"probability": np.float64, "margin": np.float64})
-
-
-def _not_a_number(frame: pd.DataFrame) -> InputError:
-    for name, column in frame.items():
-        invalid = (pd.to_numeric(column, errors="coerce").isna() & column.notna()).to_numpy()
-        if invalid.any():
-            row = int(invalid.argmax())
-            return InputError(
-                f"candidate {row + 1}, column {name!r}: {column.iloc[row]!r} is not a number; write a number, or leave "
-                "the cell empty if nothing was measured"
-            )
-    return InputError("a column of measurements contains no numbers")
 
 
 def _clinical(values: Mapping[str, float]) -> dict[str, float | str | bool | None]:

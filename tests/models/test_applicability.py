@@ -15,7 +15,7 @@ from features.landmark import landmark_table
 from features.measured_values import MeasuredValue, parse_value
 from features.population import Population
 from models.applicability import MIN_ANALYTES, Assessment, assess_applicability
-from models.batch import frame_candidates, table_candidates
+from models.batch import table_candidates
 from models.bundle import Model, load_bundle, save_bundle
 from models.encoder import BlockEncoder
 from models.evidence import CentreAuroc, Estimate, TrainingPopulation
@@ -401,13 +401,14 @@ def test_a_bundle_keeps_whom_it_was_trained_on(tmp_path):
 
 
 def test_a_table_of_features_states_whom_its_patients_belong_to():
-    frame = invented(3).to_frame().assign(tumour_type=["melanoma", "", np.nan], drug_class="anti-PD-1")
-    candidates = list(frame_candidates(frame, STATED))
+    table = replace(invented(3), units=STATED)
+    rows = table.rows.assign(tumour_type=["melanoma", "", np.nan], drug_class="anti-PD-1")
+    candidates = list(table_candidates(replace(table, rows=rows)))
     assert [candidate.population for candidate in candidates] == [
         Population("melanoma", None, "anti-PD-1"), *[Population(None, None, "anti-PD-1")] * 2,
     ]  # fmt: skip
-    with pytest.raises(InputError, match=r"candidate 2: tumour_type: expected one of .*, got 'skin'"):
-        list(frame_candidates(frame.assign(tumour_type=["melanoma", "skin", ""]), STATED))
+    with pytest.raises(InputError, match=r"tumour_type: expected one of .*, got 'skin'"):
+        list(table_candidates(replace(table, rows=rows.assign(tumour_type=["melanoma", "skin", ""]))))
 
 
 def test_a_bare_profile_is_near_to_everyone_and_calls_for_care() -> None:

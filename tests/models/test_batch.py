@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from io import BytesIO
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from features.errors import InputError
-from models.batch import frame_candidates, numbers_candidate, predictions, table_candidates
+from models.batch import numbers_candidate, predictions, table_candidates
 from models.bundle import Model
 from models.patient_input import Candidate, to_model_input
 from models.predict import ServedModel, predict
@@ -55,18 +53,6 @@ def test_a_table_says_which_stool_and_which_profiler() -> None:
     assert second.taxa is not None
     assert (first.taxa.profiler, first.taxa.day, first.taxa.clock) == (PROFILER, -1.0, "day_ici")
     assert second.taxa.day is None
-
-
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_predictions_from_an_exported_table_equal_those_from_the_table(kind: str) -> None:
-    table, file = invented(seed=2), BytesIO()
-    getattr(table.to_frame(), f"to_{kind}")(file, index=False)
-    file.seek(0)
-    frame = getattr(pd, f"read_{kind}")(file)
-    model = served(trained("elastic_net"))
-    reread = predictions(model, frame_candidates(frame, model.model.units))
-    direct = predictions(model, table_candidates(table))
-    np.testing.assert_allclose(reread["probability"], direct["probability"], atol=1e-9)
 
 
 def test_a_row_of_the_table_equals_the_single_prediction(family: str) -> None:
@@ -146,19 +132,6 @@ def test_a_transcript_never_passes_for_its_protein(units: dict[str, str]) -> Non
 def test_levels_become_fields() -> None:
     assert candidate_of(**{"sex=female": 1.0, "sex=male": 0.0, "age": 61.0}).clinical == {"sex": "female", "age": 61.0}
     assert candidate_of(**{"sex=female": 0.0, "sex=male": 0.0}).clinical == {}
-
-
-def test_a_cell_that_is_no_number_is_named() -> None:
-    frame = pd.DataFrame({"taxa:a": [0.5, 0.5], "immune:IL-6": ["1.5", "<3"], "patient": ["p", "q"]})
-    with pytest.raises(InputError, match=r"candidate 2, column 'immune:IL-6': '<3' is not a number"):
-        list(frame_candidates(frame, {}))
-
-
-def test_columns_of_no_block_are_left_alone() -> None:
-    frame = pd.DataFrame({"taxa:a": [1.0], "taxa:": ["x"], "label": ["x"], "other:b": ["y"]})
-    (candidate,) = frame_candidates(frame, {})
-    assert candidate.taxa is not None
-    assert dict(candidate.taxa.values) == {"a": 1.0}
 
 
 def test_a_cohort_of_another_profiler_calls_for_care() -> None:
