@@ -26,7 +26,6 @@ from models.engraftment.bundle import HeldOutTransplants
 from models.engraftment.evidence import EngraftmentScheme
 from models.engraftment.model import Method
 from models.engraftment_registry import find_engraftment, log_engraftment, register_engraftment
-from models.evidence import Estimate
 from training import tracking
 from training.engraftment.accuracy import (
     FEWEST_TO_FIT,
@@ -38,6 +37,7 @@ from training.engraftment.accuracy import (
 from training.engraftment.fit import fit_engraftment
 from training.engraftment.sentences import card, verdict
 from training.progress import Progress
+from training.statistics.interval_estimate import interval_metrics
 
 EXPERIMENT = "engraftment"
 FEWEST_TRANSPLANTS = 5
@@ -224,16 +224,14 @@ def _fold_models(profiles: TransplantProfiles) -> ModelWithout:
 
 def _log_record(run_id: str, evidence: EngraftmentEvidence, text: str) -> None:
     """Log every method's accuracy as metrics, the evidence as JSON, and the card."""
-    metrics = {"transplants": float(evidence.transplants), "donors": float(evidence.donors)}
+    metrics: dict[str, float | None] = {"transplants": evidence.transplants, "donors": evidence.donors}
     for validation in evidence.validations:
         scheme = validation.scheme.replace(" ", "_")
-        metrics[f"{scheme}/units"] = float(validation.units)
+        metrics[f"{scheme}/units"] = validation.units
         for accuracy in validation.methods:
             name = f"{scheme}/{accuracy.method.replace(' ', '_')}"
-            for quantity in ("bray_curtis", "aitchison", "presence_auroc", "bray_curtis_excess", "aitchison_excess"):
-                estimate: Estimate = getattr(accuracy, quantity)
-                ends = {"": estimate.value, "_lower": estimate.low, "_upper": estimate.high}
-                metrics |= {f"{name}/{quantity}{end}": value for end, value in ends.items() if value is not None}
+            quantities = ("bray_curtis", "aitchison", "presence_auroc", "bray_curtis_excess", "aitchison_excess")
+            metrics |= interval_metrics({f"{name}/{quantity}": getattr(accuracy, quantity) for quantity in quantities})
     tracking.log_metrics(run_id, metrics)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

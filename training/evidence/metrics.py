@@ -10,10 +10,8 @@ characters; those of the view that compares models are no longer: `gain` over co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from models.evidence import Estimate, Validation
-from training.statistics.interval_estimate import IntervalEstimate
+from training.statistics.interval_estimate import interval_metrics
 
 HEADLINE = "auroc"
 """Name of the metric by which models are compared."""
@@ -65,14 +63,6 @@ def run_metrics(validation: Validation) -> dict[str, float]:
         metrics[f"without.{name}.gain_within_centres"] = row.gain.value
         metrics[f"without.{name}.permutation_p"] = row.permutation_p
     return {name: value for name, value in metrics.items() if value is not None}
-
-
-def interval_metrics(estimates: Mapping[str, Estimate | IntervalEstimate]) -> dict[str, float | None]:
-    """Return each estimate and the ends of its interval as three metrics, which the MLflow UI shows in this order."""
-    metrics = dict[str, float | None]()
-    for name, estimate in estimates.items():
-        metrics |= {name: estimate.value, f"{name}_lower": estimate.low, f"{name}_upper": estimate.high}
-    return metrics
 
 
 def _comparison_metrics(validation: Validation) -> dict[str, float | None]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from training.evidence.metrics import HEADLINE, interval_metrics
+from training.evidence.metrics import HEADLINE
 from training.experiment.eligibility import COMPARABLE_SHARE
 from training.experiment.model_run import TrainedModel
+from training.statistics.interval_estimate import interval_metrics
 
 
 def rank_models(trained: Sequence[TrainedModel]) -> list[TrainedModel]:

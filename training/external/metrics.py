@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.evidence import ExternalValidation
-from training.evidence.metrics import interval_metrics
+from training.statistics.interval_estimate import interval_metrics
 
 
 def external_metrics(validation: ExternalValidation) -> dict[str, float]:

@@ -15,10 +15,9 @@ from features.feature_table import FeatureTable
 from features.survival import EVENT
 from models.evidence import Scheme
 from training import tracking
-from training.evidence.metrics import interval_metrics
 from training.evidence.scores import main_scheme
 from training.run_names import model_run_name
-from training.statistics.interval_estimate import IntervalEstimate
+from training.statistics.interval_estimate import IntervalEstimate, interval_metrics
 from training.survival.figures import write_incidence_figure
 from training.survival.sentence import survival_sentence
 from training.validation.folds import centres

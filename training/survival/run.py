@@ -16,7 +16,6 @@ from features.cohort import Cohort
 from features.survival import EVENT, survival_definition, survival_id
 from models.encoder import BlockEncoder
 from training import tracking
-from training.evidence.metrics import interval_metrics
 from training.experiment import Experiment
 from training.experiment.eligibility import COMPARABLE_SHARE, complete_rows
 from training.experiment.inputs import (
@@ -29,6 +28,7 @@ from training.experiment.inputs import (
 )
 from training.progress import Progress
 from training.run_names import model_run_name, parent_run_name
+from training.statistics.interval_estimate import interval_metrics
 from training.statistics.survival_families import SURVIVAL_FAMILIES
 from training.survival.eligibility import (
     UNUSED_OPTIONS,
