@@ -196,6 +196,6 @@ def _train_blocks(
     progress.begin(f"{'+'.join(rows.blocks)}: validating on {len(table)} patients", len(outer))
     (representation,) = experiment.representation or ("clr",)
     encoder = BlockEncoder(rows.blocks, representation, experiment.min_prevalence, experiment.censored)
-    config = SurvivalFitConfig((encoder,), experiment.n_folds, experiment.seed)
+    config = SurvivalFitConfig(encoder, experiment.n_folds, experiment.seed)
     held_out = validate_survival(table, y, config, outer, workers=workers, on_step=progress.advance)
     return [log_survival_model(rows, family, predictions) for family, predictions in held_out.items()]

@@ -31,23 +31,20 @@ class SurvivalFitConfig:
 
     Attributes
     ----------
-    encoders : tuple of BlockEncoder
-        Unfitted; with several, inner validation selects one.
+    encoder : BlockEncoder
+        Unfitted.
     n_folds, seed : int
         Of inner validation.
     """
 
-    encoders: tuple[BlockEncoder, ...]
+    encoder: BlockEncoder
     n_folds: int
     seed: int
 
     def grid(self, family: str) -> list[dict[str, int | float | str]]:
-        """Return the settings of a family at every representation, in the order of its margins."""
-        return [
-            {"representation": representation_name(encoder.representation), **setting}
-            for encoder in self.encoders
-            for setting in SURVIVAL_FAMILIES[family].settings
-        ]
+        """Return the settings of a family with the representation, in the order of its margins."""
+        representation = representation_name(self.encoder.representation)
+        return [{"representation": representation, **setting} for setting in SURVIVAL_FAMILIES[family].settings]
 
 
 @dataclass(frozen=True)
@@ -147,12 +144,9 @@ def _margins(
     train: FeatureTable, y: Matrix, test: FeatureTable, config: SurvivalFitConfig, seed: int
 ) -> dict[str, Matrix]:
     """Fit every grid point of every family, and return the log-hazards of test rows, (n_points, n_test)."""
-    encoded = [(encoder.fit_transform(train), encoder.transform(test)) for encoder in map(clone, config.encoders)]
-    strata = centre_codes(train.rows)
-    return {
-        name: np.concatenate([family.margins(X_train, y, strata, X_test, seed) for X_train, X_test in encoded])
-        for name, family in SURVIVAL_FAMILIES.items()
-    }
+    encoder, strata = clone(config.encoder), centre_codes(train.rows)
+    X_train, X_test = encoder.fit_transform(train), encoder.transform(test)
+    return {name: family.margins(X_train, y, strata, X_test, seed) for name, family in SURVIVAL_FAMILIES.items()}
 
 
 def _selected(y: Matrix, strata: Positions, margins: Matrix) -> tuple[int, tuple[Matrix, Positions, Vector]]:

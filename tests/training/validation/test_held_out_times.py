@@ -44,7 +44,7 @@ def survival_folds(table, y, n_folds=3, repeats=1):
 
 def validate_taxa(table, y, n_folds=3, outer=None):
     outer = survival_folds(table, y, n_folds) if outer is None else outer
-    return validate_survival(table, y, SurvivalFitConfig((ENCODER,), n_folds=3, seed=0), outer)
+    return validate_survival(table, y, SurvivalFitConfig(ENCODER, n_folds=3, seed=0), outer)
 
 
 def test_each_family_finds_a_simulated_effect(trial_with_effect):
@@ -154,7 +154,7 @@ def test_a_patient_never_crosses_a_fold(trial_with_effect):
             return super().transform(table)
 
     # One fold, so that one thread fits and transforms in turn.
-    validate_survival(visits, times, SurvivalFitConfig((Spy(("taxa",)),), n_folds=3, seed=0), folds[:1])
+    validate_survival(visits, times, SurvivalFitConfig(Spy(("taxa",)), n_folds=3, seed=0), folds[:1])
     assert len(inner) == 1 + visits.rows["centre"].nunique()
 
 
@@ -162,7 +162,7 @@ def test_same_seed_same_numbers_on_one_worker_and_on_two(trial_with_effect):
     table, y = trial_with_effect
     outer = survival_folds(table, y)[:3]
     single, double = (
-        validate_survival(table, y, SurvivalFitConfig((ENCODER,), n_folds=3, seed=0), outer, workers=Threads(workers))
+        validate_survival(table, y, SurvivalFitConfig(ENCODER, n_folds=3, seed=0), outer, workers=Threads(workers))
         for workers in (1, 2)
     )
     for family in SURVIVAL_FAMILIES:
@@ -182,11 +182,9 @@ def test_scores_are_averaged_over_repeats(trial_with_effect):
     assert survival_scores(y, cohorts, predictions_by_repeat(held_out))["c"].value == pytest.approx(np.mean(repeat_c))
 
 
-def test_inner_validation_selects_the_representation(trial_with_effect):
+def test_inner_validation_selects_one_of_the_settings(trial_with_effect):
     table, y = trial_with_effect
-    encoders = tuple(BlockEncoder(("taxa",), representation) for representation in ("diversity", "clr"))
-    config = SurvivalFitConfig(encoders, n_folds=3, seed=0)
-    for family, held_out in validate_survival(table, y, config, survival_folds(table, y)[:2]).items():
+    for family, held_out in validate_taxa(table, y, outer=survival_folds(table, y)[:2]).items():
         for prediction in held_out:
             setting = dict(prediction.setting)
             assert setting.pop("representation") == "clr"
