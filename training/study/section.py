@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 from matplotlib.figure import Figure
 
-from training.study.sentences import write_captions, write_sentences
+from training.study.sentences import KINDS, write_captions, write_sentences
 
 
 @dataclass(frozen=True)
@@ -155,20 +155,11 @@ def write_topic(
 def join_topics(name: str, title: str, topics: Iterable[Topic]) -> Section:
     """Return the section that holds the contents of all topics, in their order."""
     topics = list(topics)
-
-    def sentences(kind: str) -> tuple[str, ...]:
-        return tuple(sentence for topic in topics for sentence in getattr(topic, kind))
-
+    sentences = {kind: tuple(text for topic in topics for text in getattr(topic, kind)) for kind in KINDS}
     return Section(
         name=name,
         title=title,
-        summary=sentences("summary"),
-        verdict=sentences("verdict"),
-        qualifiers=sentences("qualifiers"),
-        headlines=sentences("headlines"),
-        notes=sentences("notes"),
-        methods=sentences("methods"),
-        missing=sentences("missing"),
+        **sentences,
         figures={key: figure for topic in topics for key, figure in topic.figures.items()},
         tables={key: table for topic in topics for key, table in topic.tables.items()},
         metrics={key: value for topic in topics for key, value in topic.metrics.items()},

@@ -19,7 +19,7 @@ from training.study.figures.arms import arms_figure, levels_figure
 from training.study.formatting import initial_capital
 from training.study.labels import outcome_label, stool_measure_label
 from training.study.section import ReportTable, Section, Topic, join_topics, write_topic
-from training.study.sections.rates import Row
+from training.study.sections.rows import Row, interval_cells, month_rows
 
 SHARES = tuple(
     f"{name}{limit}" for name in ("FMT + ICI", "control", "difference") for limit in ("", ", 95% low", ", 95% high")
@@ -55,7 +55,12 @@ def _outcomes(comparison: ArmComparison) -> Topic:
     if comparison.survival:
         survival = [_survival_row(row) for row in comparison.survival]
         tables["arm_survival"] = ReportTable(pd.DataFrame(survival))
-        months = [row for outcome in comparison.survival for row in _month_rows(outcome)]
+        months = [
+            row
+            for outcome in comparison.survival
+            for arm, side in (("FMT + ICI", outcome.treated), ("control", outcome.control))
+            for row in month_rows(side, arm=arm)
+        ]
         tables["arm_survival_at"] = ReportTable(pd.DataFrame(months), ("share", "95% low", "95% high"))
     if comparison.variants:
         tables["arm_analyses"] = ReportTable(pd.DataFrame([_variant_row(variant) for variant in comparison.variants]))
@@ -103,17 +108,11 @@ def _analyte_row(level: LevelByArm) -> Row:
 
 
 def _stool_row(level: LevelByArm, *, counts: bool) -> Row:
-    difference = {
-        "difference": level.difference.value,
-        "95% low": level.difference.low,
-        "95% high": level.difference.high,
-    }
-    label = stool_measure_label(level.measure, counts)
     return {
-        "": label,
+        "": stool_measure_label(level.measure, counts),
         "window": level.window,
         **_arm_counts(level),
-        **difference,
+        **interval_cells("difference", level.difference),
         "df": level.degrees_of_freedom,
         "p": level.p,
         "q": level.q,
@@ -128,16 +127,10 @@ def _rate_row(name: str, rate: RateByArm) -> Row:
     return {
         "patients with": name,
         "FMT + ICI, patients": f"{rate.treated.events} of {rate.treated.n}",
-        "FMT + ICI": rate.treated.value,
-        "FMT + ICI, 95% low": rate.treated.low,
-        "FMT + ICI, 95% high": rate.treated.high,
+        **interval_cells("FMT + ICI", rate.treated, "FMT + ICI, "),
         "control, patients": f"{rate.control.events} of {rate.control.n}",
-        "control": rate.control.value,
-        "control, 95% low": rate.control.low,
-        "control, 95% high": rate.control.high,
-        "difference": rate.difference.difference.value,
-        "difference, 95% low": rate.difference.difference.low,
-        "difference, 95% high": rate.difference.difference.high,
+        **interval_cells("control", rate.control, "control, "),
+        **interval_cells("difference", rate.difference.difference, "difference, "),
         "p": rate.difference.p,
     }
 
@@ -149,9 +142,7 @@ def _variant_row(variant: ArmVariant) -> Row:
         "FMT + ICI": variant.n_treated,
         "control": variant.n_control,
         "estimate of": variant.estimand,
-        "estimate": variant.estimate.value,
-        "95% low": variant.estimate.low,
-        "95% high": variant.estimate.high,
+        **interval_cells("estimate", variant.estimate),
         "p": variant.p,
     }
 
@@ -162,9 +153,7 @@ def _survival_row(survival: SurvivalByArm) -> Row:
         "outcome": initial_capital(outcome_label(survival.outcome)),
         "events, FMT + ICI": f"{survival.treated.events} of {survival.treated.n}",
         "events, control": f"{survival.control.events} of {survival.control.n}",
-        "hazard ratio": survival.hazard_ratio.value,
-        "95% low": survival.hazard_ratio.low,
-        "95% high": survival.hazard_ratio.high,
+        **interval_cells("hazard ratio", survival.hazard_ratio),
         "log-rank p": survival.log_rank.p,
         "by": survival.log_rank.method,
         "restricted mean, months more": mean.difference.value / DAYS_PER_MONTH,
@@ -172,22 +161,6 @@ def _survival_row(survival: SurvivalByArm) -> Row:
         "restricted mean, 95% high": mean.difference.high / DAYS_PER_MONTH,
         "up to month": mean.horizon / DAYS_PER_MONTH,
     }
-
-
-def _month_rows(survival: SurvivalByArm) -> list[Row]:
-    return [
-        {
-            "outcome": initial_capital(outcome_label(survival.outcome)),
-            "arm": arm,
-            "month": at_month.month,
-            "at risk": at_month.at_risk,
-            "share": at_month.share.value,
-            "95% low": at_month.share.low,
-            "95% high": at_month.share.high,
-        }
-        for arm, side in (("FMT + ICI", survival.treated), ("control", survival.control))
-        for at_month in side.at_months
-    ]
 
 
 def _metrics(comparison: ArmComparison) -> dict[str, float]:

@@ -25,7 +25,7 @@ from training.study.figures.donors import convergence_figure, distances_figure, 
 from training.study.formatting import initial_capital
 from training.study.labels import outcome_label, variant_label
 from training.study.section import ReportTable, Section, Topic, join_topics, write_topic
-from training.study.sections.rates import Row
+from training.study.sections.rows import Row, interval_cells
 
 OWN, UNRELATED = "own donor", "unrelated donors"
 EXCHANGED = "p, recipients"
@@ -113,12 +113,8 @@ def _difference(difference: DonorConvergence, heading: str) -> Row:
     return {
         "recipients": difference.n,
         "donors": difference.n_donors,
-        heading: difference.recipient_mean.value,
-        "95% low": difference.recipient_mean.low,
-        "95% high": difference.recipient_mean.high,
-        "by donor": difference.donor_mean.value,
-        "by donor, 95% low": difference.donor_mean.low,
-        "by donor, 95% high": difference.donor_mean.high,
+        **interval_cells(heading, difference.recipient_mean),
+        **interval_cells("by donor", difference.donor_mean, "by donor, "),
         "p": difference.p,
         EXCHANGED: difference.exchanged_p,
     }
@@ -165,9 +161,7 @@ def _survival(results: DonorResults) -> Topic:
             "less": survival.n_less,
             "left out, ended before": survival.earlier,
             "events": survival.events,
-            "hazard ratio": survival.hazard_ratio.value,
-            "95% low": survival.hazard_ratio.low,
-            "95% high": survival.hazard_ratio.high,
+            **interval_cells("hazard ratio", survival.hazard_ratio),
             "log-rank p": survival.log_rank.p,
         }
         for survival in results.survival

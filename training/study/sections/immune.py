@@ -19,7 +19,7 @@ from training.study.analysis.immune_pattern import PatternTest
 from training.study.analysis.immune_peaks import FallAfterPeak, Peak, PeakSummary, Spread, summarise_peaks
 from training.study.figures.immune import changes_figure, trajectories_figure
 from training.study.section import ReportFigure, ReportTable, Section, Topic, join_topics, write_topic
-from training.study.sections.rates import Row
+from training.study.sections.rows import Row
 from training.study.sentences import write_captions
 
 PANELS = 20

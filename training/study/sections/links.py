@@ -10,7 +10,7 @@ from features.cohort import Cohort
 from training.study.analysis.links import Link, LinkEstimate, LinkResults, analyse_links
 from training.study.figures.links import links_figure
 from training.study.section import ReportTable, Section, Topic, join_topics, write_topic
-from training.study.sections.rates import Row
+from training.study.sections.rows import Row
 
 BEYOND_COURSE = "beyond course"
 """How the columns of correlations beyond the common course begin."""

@@ -19,7 +19,7 @@ from training.study.figures.ordination import ordination_figure, paths_figure
 from training.study.figures.taxon_changes import taxon_changes_figure
 from training.study.labels import contrast_label, richness_label
 from training.study.section import ReportTable, Section, Topic, join_topics, write_topic
-from training.study.sections.rates import Row
+from training.study.sections.rows import Row
 
 MAX_PATHS = 60
 """Most patients of whom each one's path is drawn."""

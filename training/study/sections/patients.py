@@ -30,7 +30,7 @@ from training.study.figures.swimmer import swimmer_figure
 from training.study.formatting import initial_capital, months_interval, months_text
 from training.study.labels import criteria_label, drug_label, outcome_label
 from training.study.section import ReportTable, Section, Topic, join_topics, write_topic
-from training.study.sections.rates import RATE_COLUMNS, Row, rate_row
+from training.study.sections.rows import RATE_COLUMNS, Row, month_rows, rate_row
 
 _EVENT_COLUMNS = {"overall_survival": "died", "progression_free_survival": "progressed or died"}
 _END_NAMES = {"overall_survival": "death", "progression_free_survival": "progression or death"}
@@ -157,7 +157,7 @@ def _survival(cohort: Cohort, codes: Codes) -> Topic:
     if not result.outcomes:
         return write_topic("patients/survival", result)
     tables = {"survival": ReportTable(pd.DataFrame([_median_row(survival) for survival in result.outcomes]))}
-    at_months = [row for survival in result.outcomes for row in _month_rows(survival)]
+    at_months = [row for survival in result.outcomes for row in month_rows(survival)]
     if at_months:
         tables["survival_at"] = ReportTable(pd.DataFrame(at_months), RATE_COLUMNS)
     metrics: dict[str, float] = {}
@@ -185,20 +185,6 @@ def _follow_up_text(survival: OutcomeSurvival) -> str:
     if survival.events == survival.n:
         return f"all {survival.n} followed until {_END_NAMES[survival.outcome]}"
     return months_text(survival.follow_up.value)
-
-
-def _month_rows(survival: OutcomeSurvival) -> list[Row]:
-    return [
-        {
-            "outcome": initial_capital(outcome_label(survival.outcome)),
-            "month": at_month.month,
-            "at risk": at_month.at_risk,
-            "share": at_month.share.value,
-            "95% low": at_month.share.low,
-            "95% high": at_month.share.high,
-        }
-        for at_month in survival.at_months
-    ]
 
 
 def _response(cohort: Cohort, codes: Codes) -> Topic:

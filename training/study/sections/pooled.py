@@ -13,7 +13,7 @@ from training.study.analysis.pooled_convergence import TrialConvergence, pooled_
 from training.study.figures.forest import forest_figure
 from training.study.section import ReportTable, Section, join_topics, write_topic
 from training.study.sections.donors import EXCHANGED
-from training.study.sections.rates import Row
+from training.study.sections.rows import Row, interval_cells
 
 
 def pooled_section(cohorts: Sequence[Cohort], windows: Sequence[Window] = WINDOWS) -> Section:
@@ -39,9 +39,7 @@ def _trial_row(trial: TrialConvergence) -> Row:
         "window": trial.window,
         "recipients": trial.recipients,
         "donors": trial.donors,
-        "difference": trial.estimate.value,
-        "95% low": trial.estimate.low,
-        "95% high": trial.estimate.high,
+        **interval_cells("difference", trial.estimate),
         "p, whole donors exchanged": trial.p,
         EXCHANGED: trial.exchanged_p,
     }

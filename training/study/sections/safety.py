@@ -27,7 +27,7 @@ from training.study.codes import Codes, patient_codes
 from training.study.figures.adverse_events import boundary_figure, incidence_figure, terms_figure
 from training.study.labels import grade_label
 from training.study.section import ReportTable, Section, Topic, join_topics, write_topic
-from training.study.sections.rates import RATE_COLUMNS, Row, rate_row
+from training.study.sections.rows import RATE_COLUMNS, Row, interval_cells, rate_row
 
 _INFECTION_COLUMNS = ["patient", "term", "grade", "day", "organism", "attribution"]
 
@@ -150,9 +150,7 @@ def _incidence_row(row: IncidenceAtDay) -> Row:
         "event": f"{grade_label(row.grade)}{censoring}",
         "day": row.day,
         "at risk": row.at_risk,
-        "incidence": row.incidence.value,
-        "95% low": row.incidence.low,
-        "95% high": row.incidence.high,
+        **interval_cells("incidence", row.incidence),
         "died before": row.died_before,
     }
 
