@@ -20,7 +20,7 @@ from models.evidence import TrainingCohort
 from serving.app import create_app
 from serving.clinic import Clinic, read_clinic
 from serving.pages.catalogue import Catalogue
-from serving.pages.drawings.timeline import day_axis, visit_axis
+from serving.pages.drawings.timeline import CurvePoint, LaneCurve, day_axis, visit_axis, with_text_heights
 from serving.pages.rendering import _ENVIRONMENT
 from serving.pages.verdict import outcome_verdict
 from serving.pages.views.course import course_view
@@ -184,6 +184,24 @@ def test_texts_of_assessments_do_not_lie_over_each_other(five):
     assert [mark.text for mark in lane.marks] == ["SD 0", "", "SD 2", "SD 3", ""]
     # What has no text on the axis has it in its label.
     assert [mark.label for mark in lane.marks] == [f"day {e.day:g}: {e.label}" for e in assessments]
+
+
+@pytest.mark.parametrize(
+    ("ends", "heights"),
+    [((19, 29), (16, 39)), ((29, 19), (39, 16)), ((2, 2), (9, 20)), ((54, 53), (54, 43)), ((10, 50), (9, 54)),
+     ((5,), (15,)), ((50,), (47,))],
+)  # fmt: skip
+def test_texts_of_two_curves_stand_apart_and_inside_the_lane(ends, heights):
+    curves = [
+        LaneCurve(name, (CurvePoint(3.0, end, "", hollow=False),), name)
+        for name, end in zip(("response", "toxicity"), ends, strict=False)
+    ]
+    assert tuple(curve.text_y for curve in with_text_heights(curves)) == heights
+
+
+def test_a_curve_without_a_point_takes_no_room_for_its_text():
+    curve = LaneCurve("response", (CurvePoint(3.0, 5, "", hollow=False),), "response")
+    assert [item.text_y for item in with_text_heights([LaneCurve("toxicity", (), "toxicity"), curve])] == [0, 15]
 
 
 def test_the_facts_of_a_patient_name_diagnosis_line_and_drugs(clinic):

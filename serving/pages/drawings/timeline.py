@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MAX_TICKS = 8
 """Labels of an axis of visits, at most."""
@@ -17,6 +17,8 @@ MIN_TICK_DISTANCE = 7
 """Percent of the axis between two labels."""
 CURVE_HEIGHT = 56
 """Height of a lane with a curve."""
+TEXT_HEIGHT = 11
+"""Least distance of the baselines of two texts."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +95,13 @@ class CurvePoint:
 class LaneCurve:
     """Points joined in the order of time; `name` says of what, and is part of the class of its style.
 
-    `text` stands at the last point.
+    `text` stands at the last point, on a baseline of the height `text_y`.
     """
 
     name: str
     points: tuple[CurvePoint, ...]
     text: str = ""
+    text_y: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -198,3 +201,23 @@ def _ticks(axis: TimeAxis) -> tuple[TimeTick, ...]:
         if axis.start <= day <= axis.stop and all(abs(x - tick.x) >= MIN_TICK_DISTANCE for tick in ticks):
             ticks.append(TimeTick(x, f"{day}"))
     return tuple(sorted(ticks, key=lambda tick: tick.x))
+
+
+def with_text_heights(curves: Sequence[LaneCurve]) -> tuple[LaneCurve, ...]:
+    """Return the curves of a lane, at most two, with their texts beside the last points and clear of each other.
+
+    The text of the upper curve stands above its end, that of the lower one below; that of a single curve where there is
+    more room.
+    """
+    drawn = sorted((curve for curve in curves if curve.points), key=lambda curve: curve.points[-1].y)
+    first, last = TEXT_HEIGHT - 2, CURVE_HEIGHT - 2
+    heights: list[float] = []
+    for curve in drawn:
+        end = curve.points[-1].y
+        is_above = curve is drawn[0] if len(drawn) > 1 else end >= CURVE_HEIGHT / 2
+        heights.append(min(max(end - 3 if is_above else end + 10, first), last))
+    if len(heights) > 1 and heights[1] - heights[0] < TEXT_HEIGHT:
+        heights[0] = min(heights[0], last - TEXT_HEIGHT)
+        heights[1] = heights[0] + TEXT_HEIGHT
+    text_y = {curve.name: height for curve, height in zip(drawn, heights, strict=True)}
+    return tuple(replace(curve, text_y=text_y.get(curve.name, 0.0)) for curve in curves)

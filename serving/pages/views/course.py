@@ -28,6 +28,7 @@ from serving.pages.drawings.timeline import (
     ValueScale,
     day_axis,
     visit_axis,
+    with_text_heights,
 )
 from serving.pages.filters import readable
 
@@ -241,7 +242,9 @@ def _prediction_lane(axis: TimeAxis, visits: Sequence[VisitPrediction], sides: S
         if None in visit.probabilities and not visit.repeats
     ]
     bands = [LaneBand(scale.height(stop), scale.height(start), inner=False) for start, stop in unstated_ranges(0, 1)]
-    return Lane("prediction", marks=tuple(absences), curves=tuple(curves), bands=tuple(bands), ends=("0%", "100%"))
+    return Lane(
+        "prediction", marks=tuple(absences), curves=with_text_heights(curves), bands=tuple(bands), ends=("0%", "100%")
+    )
 
 
 def _absence_text(visit: VisitPrediction) -> str:
