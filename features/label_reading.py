@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from features.days import DayRule
 from features.labels import AdverseEvents, OutcomeLabels
 from features.manifest import DatedEvent, Events, Manifest, Recist, StableSixMonths, Survival, Toxicity, YesNo
 from features.manifest.outcomes import Outcomes
@@ -146,7 +147,7 @@ def _read_events(rule: Events, sheet: TextTable, patients: TextTable | None, man
         for position, name in enumerate(patient):
             if name not in names:
                 raise sheet.error(f"patient {name!r} is not in {patients.path.name}", rule.patient, position)
-    grades, day = [parse_grade(cell) for cell in sheet.column(rule.grade)], sheet.numbers(rule.day, ())
+    grades, day = [parse_grade(cell) for cell in sheet.column(rule.grade)], _event_days(rule, sheet, patients, manifest)
     if None in grades:
         position = grades.index(None)
         raise sheet.error(
@@ -174,3 +175,14 @@ def _read_events(rule: Events, sheet: TextTable, patients: TextTable | None, man
         }
     ).astype({"serious": "boolean", "organism": "str"})
     return AdverseEvents(frame, rule.first_counted_day)
+
+
+def _event_days(rule: Events, sheet: TextTable, patients: TextTable | None, manifest: Manifest) -> pd.Series[float]:
+    """Return the day of onset of each event, (n_rows,)."""
+    if isinstance(rule.day, str):
+        return sheet.numbers(rule.day, ())
+    sheet_of_patients = None
+    if patients is not None and manifest.patients is not None:
+        sheet_of_patients = patients, manifest.patients.patient
+    may_lack = pd.Series(False, index=sheet.frame.index)
+    return DayRule("outcomes.toxicity.day", rule.day, rule.patient).days(sheet, may_lack, sheet_of_patients)

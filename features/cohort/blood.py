@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from features.cohort.days import DayRule
+from features.days import DayRule
 from features.errors import ManifestError
 from features.immune import VISIT_KEY, ImmuneSpec, ImmuneTable, SideColumn, read_immune
 from features.manifest import DayFromDates, DayInNames, Immune, Manifest

@@ -11,9 +11,9 @@ from fnmatch import fnmatchcase
 import numpy as np
 import pandas as pd
 
-from features.cohort.days import DayRule
 from features.cohort.received_donors import received_donors
 from features.columns import Column
+from features.days import DayRule
 from features.errors import FileError, InputError, ManifestError
 from features.manifest import Manifest, Samples
 from features.name_matching import is_number_of_spreadsheet, matching_names, near_misses

@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from features.draft.cells import is_missing, label_meaning, normalise_word, without_code
-from features.draft.columns import columns_matching, find_patient_column, names_matching, snake_case
+from features.draft.columns import (
+    INDEX_DATE_COLUMN,
+    columns_matching,
+    find_patient_column,
+    holds_dates,
+    names_matching,
+    snake_case,
+)
 from features.draft.covariates import COVARIATE_COLUMN, is_of_earlier_treatment
 from features.draft.progression import (
     DATE_COLUMN,
@@ -35,6 +42,10 @@ EVENT_TERM_COLUMN = r"term|event|(^|_)ae(_|$)|toxicity$|^aedecod$"
 GRADE_COLUMN = r"^(?!.*(tumou?r|histolog|differentiat|gleason)).*(grade|toxgr|ctcae)"
 _ONSET_COLUMN = (
     r"^(?!.*(week|wk|month|year|follow|surviv|death|progress|(^|_)(os|pfs)(_|$))).*((^|_)(days?|onset)(_|$)|^ae?stdy$)"
+)
+_ONSET_DATE_COLUMN = (
+    r"^(?!.*(end|stop|resol|recover|death|birth|last|progress|report|diagnos))"
+    r".*((^|_)(onset|start|event)(_|$)|date_of_onset|^ae?stdtc$|^date$)"
 )
 _GRADE_OF_AN_EVENT = rf"{GRADE_COLUMN}(_|$)|(^|_)ctcae"
 _CAUSE_COLUMN = r"relat|causal|attribut|(^|_)cause|^aerel"
@@ -268,7 +279,7 @@ def draft_outcomes(
             (name for name in snake_names if name not in draft.columns and re.search(pattern, snake_names[name])), None
         )
         if outcome == "toxicity" and events:
-            draft.add(outcome, _events_rule(events, patients), _question_of_events(events))
+            draft.add(outcome, _events_rule(events, patients, columns), _question_of_events(events))
         elif flagged and not (best and outcome in ("objective_response", "disease_control")):
             draft.add(
                 outcome,
@@ -401,9 +412,18 @@ def _grade_of(outcome: str, column: str) -> dict[str, str]:
     return {"grade": grade[1] if grade else "any"}
 
 
-def _events_rule(events: TextTable, patients: pd.Series[str]) -> dict[str, str]:
+def _events_rule(
+    events: TextTable, patients: pd.Series[str], columns: Mapping[str, pd.Series[str]]
+) -> dict[str, object]:
+    """Return the rule of a table of adverse events; `columns` of the patients' sheet may date day 0."""
     patient = find_patient_column(events, patients) or "TODO"
-    return {"events": events.path.name, "patient": patient, **(find_event_columns(events) or {})}
+    rule: dict[str, object] = {"events": events.path.name, "patient": patient, **(find_event_columns(events) or {})}
+    day = rule["day"]
+    if isinstance(day, str) and not _are_numbers(events.frame[day]):
+        cells = {name: events.frame[name] for name in events.header if name != day} | dict(columns)
+        index = next((name for name in names_matching(cells, INDEX_DATE_COLUMN) if holds_dates(cells[name])), "TODO")
+        rule["day"] = {"from": day, "index": index}
+    return rule
 
 
 def _question_of_events(events: TextTable) -> str:
@@ -421,6 +441,7 @@ def find_event_columns(sheet: TextTable) -> dict[str, str] | None:
     for key, pattern, is_of_key in (
         ("grade", GRADE_COLUMN, _are_grades),
         ("day", _ONSET_COLUMN, _are_numbers),
+        ("day", _ONSET_DATE_COLUMN, holds_dates),
         ("term", EVENT_TERM_COLUMN, _are_words),
     ):
         for column in columns_matching(sheet, pattern):

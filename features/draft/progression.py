@@ -162,7 +162,8 @@ def find_survival(columns: Mapping[str, pd.Series[str]]) -> dict[str, SurvivalCo
             time = next((name for name in times if name != event), None)
             is_code = len(values) == 2 and all(value.isdecimal() for value in values)
             is_unclear = all(normalise_word(value) in _YES_NO for value in values) if _is_unclear(event) else is_code
-            is_clear = set(meanings.values()) == {True, False}
+            # Of a small trial, every patient may have died.
+            is_clear = None not in meanings.values() and True in meanings.values()
             if time is None or not (is_clear or is_unclear):
                 continue
             unknown = {value for name in (time, event) for value in columns[name].unique() if is_missing(value)}

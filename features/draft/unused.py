@@ -49,8 +49,8 @@ def unused_reason(
         )
     if columns_matching(sheet, GRADE_COLUMN) and columns_matching(sheet, EVENT_TERM_COLUMN):
         return (
-            "it may list adverse events, of which the grade (1 to 5, 'G3', 'III') and the day of onset, a number "
-            f"counted from day 0, are needed; add what is not there{_no_grade(sheet)}"
+            "it may list adverse events, of which the grade (1 to 5, 'G3', 'III') and the onset, a day counted from "
+            f"day 0 or a date, are needed; add what is not there{_no_grade(sheet)}"
         )
     if (reason := _analytes_in_rows(sheet)) or (reason := visits_in_columns(sheet)):
         return reason

@@ -4,6 +4,7 @@ A manifest never reshapes a file. It names the files, the columns that matter an
 that it does not explain is an error. `load_manifest` takes the name of a manifest that ships with Taxokine, or a path.
 """
 
+from features.manifest.base import DayFromDates
 from features.manifest.course import (
     Assessments,
     CoursePart,
@@ -31,7 +32,6 @@ from features.manifest.tables import (
     ArmRole,
     Arms,
     ClinicalField,
-    DayFromDates,
     DayInNames,
     DayPattern,
     Immune,

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, model_validator
+
+from features.dates import DateOrder
 
 
 def cell_text(value: object) -> object:
@@ -96,3 +98,14 @@ def variant_by_key(key: str, tag_with_key: str, tag_without_key: str) -> Discrim
         return tag_with_key if has_key else tag_without_key
 
     return Discriminator(tag)
+
+
+class DayFromDates(ManifestPart):
+    """Two columns of dates: the day is the number of days from the date of day 0 to that of the row."""
+
+    date: str = Field(alias="from")
+    """Column of the date of the row."""
+    index: str
+    """Column of the date of day 0, in the same or in the patients' sheet."""
+    order: DateOrder | None = None
+    """The order of dates such as 03/04/2023; by default that which another date of the column proves."""

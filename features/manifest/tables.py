@@ -8,8 +8,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from features.dates import DateOrder
-from features.manifest.base import CellText, CellTexts, ColumnPattern, FileName, ManifestPart, variant_by_key
+from features.manifest.base import (
+    CellText,
+    CellTexts,
+    ColumnPattern,
+    DayFromDates,
+    FileName,
+    ManifestPart,
+    variant_by_key,
+)
 from features.manifest.outcomes import YesNo
 from features.name_matching import NameDifference
 from features.units import ImmuneUnit, TaxaUnit
@@ -67,17 +74,6 @@ class DayPattern(ColumnPattern):
         if self.labels and "pattern" in self.model_fields_set:
             raise ValueError("a day is found by 'pattern' or by 'labels'; keep one")
         return self
-
-
-class DayFromDates(ManifestPart):
-    """Two columns of dates: the day is the number of days from the date of day 0 to that of the sample."""
-
-    date: str = Field(alias="from")
-    """Column of the date of the sample."""
-    index: str
-    """Column of the date of day 0, in the samples' or in the patients' sheet."""
-    order: DateOrder | None = None
-    """The order of dates such as 03/04/2023; by default that which another date of the column proves."""
 
 
 class DayInNames(ManifestPart):

@@ -73,14 +73,16 @@ def test_a_column_of_progression_is_never_a_published_response(draft_of: Callabl
         ("os_weeks", "death", ("1", "0"), "weeks"),
         ("OS (years)", "OS event", ("1", "0"), "years"),
         ("OS_Wochen", "OS event", ("1", "0"), "weeks"),
+        # Of a small trial, every patient may have died.
+        ("OS (months)", "Vital status", ("dead",), "months"),
     ],
 )
 def test_overall_survival_is_drafted_with_its_unit(
-    draft_of: Callable[..., Manifest], time: str, event: str, words: tuple[str, str], unit: str
+    draft_of: Callable[..., Manifest], time: str, event: str, words: tuple[str, ...], unit: str
 ) -> None:
     draft = draft_of({time: ["3.5", "12", "NA", "40"], event: words})
     assert draft.outcomes.survival is not None
-    expected = DatedEvent(time=time, event=event, unit=unit, yes=[words[0]], no=[words[1]], unknown=["NA"])
+    expected = DatedEvent(time=time, event=event, unit=unit, yes=[words[0]], no=words[1:], unknown=["NA"])
     assert draft.outcomes.survival.overall_survival == expected
 
 
@@ -296,6 +298,26 @@ def test_an_onset_in_weeks_is_no_day(tmp_path: Path) -> None:
     assert find_event_columns(read_text_table(path)) is None
     path.write_text("patient,AE term,grade,onset day\np1,colitis,2,21\n")
     assert find_event_columns(read_text_table(path)) == {"grade": "grade", "day": "onset day", "term": "AE term"}
+
+
+@pytest.mark.parametrize(
+    ("header", "index"),
+    [
+        ("Onset date", "FMT date"),
+        ("AESTDTC", "FMT date"),
+        ("Start date", "treatment start date"),
+        ("Onset date", "TODO"),
+    ],
+)
+def test_dated_events_count_from_the_date_of_day_0(
+    draft_of: Callable[..., Manifest], tmp_path: Path, header: str, index: str
+) -> None:
+    draft_of({"age": ["60"], **({} if index == "TODO" else {index: ["2019-03-04", "2019-05-20"]})})
+    events = tmp_path / "ae.csv"
+    rows = "p1,Rash,1,01.06.2019,03.06.2019\np2,Colitis,G3,23.06.2019,\n"
+    events.write_text(f"patient_id,Event,CTCAE grade,{header},End date\n{rows}")
+    text = draft_manifest([tmp_path / "taxa.csv", tmp_path / "sheet.csv", events], "mine")
+    assert f"day: {{from: {header}, index: {index}}}, term: Event}}" in text
 
 
 def test_grades_of_several_kinds_of_events_are_asked_about(draft_of: Callable[..., Manifest], tmp_path: Path) -> None:

@@ -213,6 +213,23 @@ def test_a_value_that_no_rule_explains(
     assert (Path(caught.value.file).name, caught.value.row, caught.value.column) == (file, row, column)
 
 
+def test_events_may_be_dated_by_two_columns_of_dates(write_cohort: Write, tmp_path: Path) -> None:
+    events = "patient,term,grade,onset\np1,rash,1,15.02.2023\np2,rash,2,2023-03-01\n"
+    patients = (
+        "patient,age,sex,best,label,lasting,steroids,first dose\n"
+        "p1,60,F,PR,R,,no,2023-02-01\np2,71,M,SD,NR,yes,yes,2023-03-03\np3,,F,,,,no,2023-03-04\n"
+    )
+    toxicity = {"day": {"from": "onset", "index": "first dose"}}
+    files = {"events.csv": events, "patients.csv": patients}
+    labels = read_cohort(write_cohort(files, outcomes={"toxicity": toxicity}), tmp_path).labels
+    assert labels.events is not None
+    assert labels.events.frame["day"].tolist() == [14.0, -2.0]
+    files["events.csv"] = events.replace("2023-03-01", "in May")
+    with pytest.raises(FileError, match=r"expected a date such as 2023-04-03, got 'in May'") as caught:
+        read_cohort(write_cohort(files, outcomes={"toxicity": toxicity}), tmp_path)
+    assert (Path(caught.value.file).name, caught.value.row, caught.value.column) == ("events.csv", 3, "onset")
+
+
 def test_two_rows_of_a_patient_must_agree(write_cohort: Write, tmp_path: Path) -> None:
     text = (
         "patient,age,sex,best,label,lasting,steroids\np1,60,F,PR,R,,no\np2,7,M,SD,NR,,\np3,,F,,,,\np1,60,F,CR,R,,no\n"

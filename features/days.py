@@ -1,4 +1,4 @@
-"""The days on which stool or blood was taken, on the cohort's clock: stated, by label, or from two dates."""
+"""The days of samples, blood draws and adverse events on the cohort's clock: stated, by label, or from two dates."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class DayRule:
         Parameters
         ----------
         table : TextTable
-            The table of samples or of blood draws.
+            The table of samples, blood draws or adverse events.
         may_lack : pandas.Series of bool
             The rows that may lack a day, (n_rows,), such as those of donors: they have none on a recipient's clock.
         patients : tuple of TextTable and str, optional
@@ -92,7 +92,7 @@ class DayRule:
             position = int(is_invalid.to_numpy().argmax())
             patient = table.column(self.patient).iloc[position]
             raise table.error(
-                f"patient {patient!r} has no date {rule.index!r}, from which the day of this sample counts; add it",
+                f"patient {patient!r} has no date {rule.index!r}, from which the day of this row counts; add it",
                 self.patient,
                 position,
             )
