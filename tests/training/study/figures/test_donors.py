@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from training.study.analysis.donor_convergence import DistanceCourse
 from training.study.figures.donors import distances_figure
@@ -11,6 +12,15 @@ from training.study.figures.donors import distances_figure
 def course(number: int, last_day: float, highest: float) -> DistanceCourse:
     days, own = np.array([-7.0, 7.0, last_day]), np.full(3, 0.3)
     return DistanceCourse(f"P{number}", ("D1",), days, own, own + 0.1, own, np.array([0.4, 0.4, highest]))
+
+
+@pytest.mark.parametrize(
+    ("last_day", "labels"), [(28, ["0", "30"]), (90, ["0", "30", "90"]), (300, ["0", "30", "90", "300"]),
+                             (900, ["0", "30", "300"])],
+)  # fmt: skip
+def test_the_axis_of_days_has_a_label_near_its_last_day(last_day: float, labels: list[str]) -> None:
+    axes = distances_figure([course(1, last_day, 0.5)]).get_axes()[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == labels
 
 
 def test_every_recipient_is_drawn_on_the_same_axes() -> None:
