@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from features.cohort import read_cohort
+from features.donors import donor_samples_given
 from features.errors import InputError, ModelMissing
 from features.landmark import LandmarkSpec, landmark_table
 from features.settings import settings
@@ -64,5 +65,7 @@ def compare_cohort_donors(name: str, patient: str, landmark: float) -> CohortCom
     cautions: tuple[str, ...] = ()
     if cohort.name in bundle.evidence.cohorts:
         cautions = (f"the engraftment model was trained on {cohort.name}: what it expects here does not test it",)
+    if donors_given := donor_samples_given(cohort).get(patient):
+        cautions += (f"retrospective: {patient} received stool of {', '.join(donors_given)}",)
     evidence = {(served.name, served.version): served.model.evidence for ranked in models.values() for served in ranked}
     return CohortComparison(compare_donors(bundle, models, candidate, cohort_donors(cohort)), cautions, evidence)

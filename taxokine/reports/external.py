@@ -50,7 +50,9 @@ def external_report(run: ExternalRun) -> Iterator[RenderableType]:
 
 def _performance(performance: ExternalPerformance) -> Iterator[RenderableType]:
     rows = table("", "estimate (95%)", "")
-    rows.add_row(f"AUROC{performance.auroc_unit}", _estimate(performance.auroc), _distinct(performance))
+    rows.add_row(
+        f"AUROC of the probability{performance.auroc_unit}", _estimate(performance.auroc), _distinct(performance)
+    )
     prevalence = f"of the cohort's own prevalence {performance.prevalence_brier:.3f}"
     rows.add_row("Brier score", _estimate(performance.brier), prevalence)
     rows.add_row("  minus the prevalence's", _estimate(performance.brier_difference, "+"), "below 0 is better")

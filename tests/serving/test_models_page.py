@@ -85,7 +85,7 @@ def test_the_page_begins_with_the_first_model_of_each_outcome_and_its_interval(p
     assert page.index('id="which"') < page.index('<table class="served">') < page.index("To validate it elsewhere")
     first, second = re.findall(r"<p>(.*?)</p>", answer, re.S)
     assert text_of(first).startswith("Response , complete or partial response (RECIST): ")
-    assert "AUROC not estimable in held-out cohorts, 100 patients." in text_of(first)
+    assert "AUROC of the margin not estimable in held-out cohorts, 100 patients." in text_of(first)
     assert f"the first of the other {len(variants) - 1} models of this outcome" in text_of(first)
     assert "Toxicity" in second
     assert "which is not promoted" not in first

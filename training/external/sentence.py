@@ -27,7 +27,7 @@ def _discrimination(performance: ExternalPerformance) -> str:
         return "the model gave every patient the same probability, which ranks none"
     if auroc.value is None or auroc.low is None or auroc.high is None:
         return "discrimination could not be measured, since all patients had one outcome"
-    numbers = f"AUROC {auroc.value:.2f}, {auroc.low:.2f}-{auroc.high:.2f}{performance.auroc_unit}"
+    numbers = f"AUROC of the probability {auroc.value:.2f}, {auroc.low:.2f}-{auroc.high:.2f}{performance.auroc_unit}"
     if performance.has_few_of_a_class:
         ranked, pairs = _ranked_pairs(performance)
         patients = performance.outcomes.patients

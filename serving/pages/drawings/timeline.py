@@ -209,15 +209,15 @@ def with_text_heights(curves: Sequence[LaneCurve]) -> tuple[LaneCurve, ...]:
     The text of the upper curve stands above its end, that of the lower one below; that of a single curve where there is
     more room.
     """
-    drawn = sorted((curve for curve in curves if curve.points), key=lambda curve: curve.points[-1].y)
-    first, last = TEXT_HEIGHT - 2, CURVE_HEIGHT - 2
+    order = sorted((curve for curve in curves if curve.points), key=lambda curve: curve.points[-1].y)
+    top, bottom = TEXT_HEIGHT - 2, CURVE_HEIGHT - 2
     heights: list[float] = []
-    for curve in drawn:
+    for curve in order:
         end = curve.points[-1].y
-        is_above = curve is drawn[0] if len(drawn) > 1 else end >= CURVE_HEIGHT / 2
-        heights.append(min(max(end - 3 if is_above else end + 10, first), last))
+        is_above = curve is order[0] if len(order) > 1 else end >= CURVE_HEIGHT / 2
+        heights.append(min(max(end - 3 if is_above else end + 10, top), bottom))
     if len(heights) > 1 and heights[1] - heights[0] < TEXT_HEIGHT:
-        heights[0] = min(heights[0], last - TEXT_HEIGHT)
+        heights[0] = min(heights[0], bottom - TEXT_HEIGHT)
         heights[1] = heights[0] + TEXT_HEIGHT
-    text_y = {curve.name: height for curve, height in zip(drawn, heights, strict=True)}
+    text_y = {curve.name: height for curve, height in zip(order, heights, strict=True)}
     return tuple(replace(curve, text_y=text_y.get(curve.name, 0.0)) for curve in curves)

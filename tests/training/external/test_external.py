@@ -304,13 +304,17 @@ def test_an_auroc_of_several_centres_is_called_their_mean():
     assert performance.auroc_unit == ""
     by_centre = external_performance(y, probability, "c", np.repeat(np.array(["a", "b", "c"], dtype=object), 30))
     sentence = validation_sentence("c", by_centre, abstained=0, simulated=False)
-    assert re.search(r"\(AUROC 0\.\d\d, 0\.\d\d-\d\.\d\d, mean of 3 centres\)", sentence)
+    assert re.search(r"\(AUROC of the probability 0\.\d\d, 0\.\d\d-\d\.\d\d, mean of 3 centres\)", sentence)
 
 
 @pytest.mark.parametrize(
     ("events", "others", "text"),
     [
-        (3, 8, "24 of 24 pairs of a patient with the outcome and one without were ranked rightly (AUROC 1.00, "),
+        (
+            3,
+            8,
+            "24 of 24 pairs of a patient with the outcome and one without were ranked rightly (AUROC of the probability",
+        ),
         (9, 30, "270 of 270 pairs"),
         (30, 9, "39 patients, fewer than 10 of an outcome, are too few to tell from chance"),
     ],
