@@ -313,7 +313,7 @@ def test_an_auroc_of_several_centres_is_called_their_mean():
         (
             3,
             8,
-            "24 of 24 pairs of a patient with the outcome and one without were ranked rightly (AUROC of the probability",
+            "24 of 24 pairs of a patient with the outcome and one without were ranked rightly (AUROC of the",
         ),
         (9, 30, "270 of 270 pairs"),
         (30, 9, "39 patients, fewer than 10 of an outcome, are too few to tell from chance"),
