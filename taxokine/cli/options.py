@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 import click
@@ -60,3 +60,18 @@ def landmark_options(command: Callable[..., None]) -> Callable[..., None]:
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+NumberOption = tuple[str, type[float], str, str]
+"""An option that takes a number: its names, the type, what stands for the number in the help, and the help."""
+
+
+def number_options(options: Sequence[NumberOption]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that adds these options to a command, in their order."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for names, kind, metavar, text in reversed(options):
+            command = click.option(*names.split(), type=kind, metavar=metavar, help=text)(command)
+        return command
+
+    return decorate

@@ -2,62 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Literal, TypedDict, Unpack, cast
+from typing import Literal
 
 import click
 
-from taxokine.cli.options import COHORT
-
-
-class _CommonOptions(TypedDict, total=False):
-    """The options of `plan` that were given, as `training.study.analysis.trial_design.Design` takes them."""
-
-    response_rate: float
-    convergence: float
-    donor_correlation: float
-    fold_change: float
-    between_sd: float
-    within_sd: float
-    alpha: float
-    power: float
-    max_patients: int
-    simulations: int
-    seed: int
-
-
-class _OneArmOptions(_CommonOptions, total=False):
-    """As `TrialDesign` takes them."""
-
-    historical_rate: float
-    auroc: float
-    per_donor: int
-
-
-class _TwoArmOptions(_CommonOptions, total=False):
-    """As `TwoArmDesign` takes them."""
-
-    control_rate: float
-    hazard_ratio: float
-    control_median: float
-    accrual: float
-    follow_up: float
-    donors: int
-
-
-class _PlanOptions(_OneArmOptions, _TwoArmOptions, total=False):
-    """Every option of `plan` that describes a design; None where it was not given."""
-
-
-class _TrialOptions(TypedDict, total=False):
-    """The options of `simulate` that were given, as `taxokine.simulation.Trial` takes them."""
-
-    n_patients: int
-    n_donors: int
-    n_taxa: int
-    effect: float
-    seed: int
+from taxokine.cli.options import COHORT, NumberOption, number_options
 
 
 @click.command(epilog=COHORT)
@@ -100,92 +51,44 @@ def study(cohort: str, out: Path, windows: str, stop_above: float) -> None:
     show(study_report(result))
 
 
+_PARAMETERS: tuple[NumberOption, ...] = (
+    ("--response-rate", float, "RATE",
+     "Expected response rate, also that of the AUROC.  [default: 0.4; with --arms 0.52]"),
+    ("--historical-rate", float, "RATE", "One arm: response rate known without the treatment.  [default: 0.2]"),
+    ("--auroc", float, "AUROC", "One arm: AUROC of a score fixed beforehand, shown against 0.5.  [default: 0.75]"),
+    ("--per-donor", int, "N", "One arm: patients that share a donor.  [default: 2]"),
+    ("--control-rate", float, "RATE", "--arms: response rate of controls.  [default: 0.32]"),
+    ("--hazard-ratio", float, "RATIO",
+     "--arms: hazard of progression or death with FMT over that of controls.  [default: 0.5]"),
+    ("--control-median", float, "MONTHS", "--arms: median progression-free survival of controls.  [default: 8]"),
+    ("--accrual", float, "MONTHS", "--arms: time over which patients enter.  [default: 18]"),
+    ("--follow-up", float, "MONTHS", "--arms: time from the last entry to the analysis.  [default: 12]"),
+    ("--donors", int, "N", "--arms: donors who share the patients with FMT.  [default: 4]"),
+    ("--approach convergence", float, "SDS",
+     "Approach to the own donor beyond unrelated ones; with --arms, beyond controls'.  [default: 0.5]"),
+    ("--donor-correlation", float, "R",
+     "Correlation of patients who share a donor.  [default: 0.2; with --arms 0.05]"),
+    ("--fold-change", float, "RATIO",
+     "Change of a cytokine from baseline; with --arms beyond that of controls.  [default: 2]"),
+    ("--between-sd", float, "LOG2", "SD of patients' true changes, of log2 concentrations.  [default: 0.5]"),
+    ("--within-sd", float, "LOG2",
+     "SD of a patient's repeated draws; 1.0 is the median over the analytes of momspi.  [default: 1]"),
+    ("--alpha", float, "LEVEL", "Two-sided level of each test.  [default: 0.05]"),
+    ("--power", float, "SHARE", "Required probability to show the effect.  [default: 0.8]"),
+    ("--most max_patients", int, "N", "Largest number of patients that is simulated.  [default: 200]"),
+    ("--simulations", int, "N", "Trials for each point.  [default: 2000]"),
+    ("--seed", int, "N", "Of the simulated trials.  [default: 0]"),
+)  # fmt: skip
+"""Options of `plan` that are parameters of a design; those that are not given are the defaults of the design."""
+
+
 @click.command()
-@click.option(
-    "--arms", is_flag=True, help="Plan a randomised trial of FMT and ICI against ICI, half of the patients each."
-)
-@click.option(
-    "--response-rate",
-    type=float,
-    metavar="RATE",
-    help="Expected response rate, also that of the AUROC.  [default: 0.4; with --arms 0.52]",
-)
-@click.option(
-    "--historical-rate",
-    type=float,
-    metavar="RATE",
-    help="One arm: response rate known without the treatment.  [default: 0.2]",
-)
-@click.option(
-    "--auroc",
-    type=float,
-    metavar="AUROC",
-    help="One arm: AUROC of a score fixed beforehand, shown against 0.5.  [default: 0.75]",
-)
-@click.option("--per-donor", type=int, metavar="N", help="One arm: patients that share a donor.  [default: 2]")
-@click.option("--control-rate", type=float, metavar="RATE", help="--arms: response rate of controls.  [default: 0.32]")
-@click.option(
-    "--hazard-ratio",
-    type=float,
-    metavar="RATIO",
-    help="--arms: hazard of progression or death with FMT over that of controls.  [default: 0.5]",
-)
-@click.option(
-    "--control-median",
-    type=float,
-    metavar="MONTHS",
-    help="--arms: median progression-free survival of controls.  [default: 8]",
-)
-@click.option("--accrual", type=float, metavar="MONTHS", help="--arms: time over which patients enter.  [default: 18]")
-@click.option(
-    "--follow-up", type=float, metavar="MONTHS", help="--arms: time from the last entry to the analysis.  [default: 12]"
-)
-@click.option("--donors", type=int, metavar="N", help="--arms: donors who share the patients with FMT.  [default: 4]")
-@click.option(
-    "--approach",
-    "convergence",
-    type=float,
-    metavar="SDS",
-    help="Approach to the own donor beyond unrelated ones; with --arms, beyond controls'.  [default: 0.5]",
-)
-@click.option(
-    "--donor-correlation",
-    type=float,
-    metavar="R",
-    help="Correlation of patients who share a donor.  [default: 0.2; with --arms 0.05]",
-)
-@click.option(
-    "--fold-change",
-    type=float,
-    metavar="RATIO",
-    help="Change of a cytokine from baseline; with --arms beyond that of controls.  [default: 2]",
-)
-@click.option(
-    "--between-sd",
-    type=float,
-    metavar="LOG2",
-    help="SD of patients' true changes, of log2 concentrations.  [default: 0.5]",
-)
-@click.option(
-    "--within-sd",
-    type=float,
-    metavar="LOG2",
-    help="SD of a patient's repeated draws; 1.0 is the median over the analytes of momspi.  [default: 1]",
-)
-@click.option("--alpha", type=float, metavar="LEVEL", help="Two-sided level of each test.  [default: 0.05]")
-@click.option("--power", type=float, metavar="SHARE", help="Required probability to show the effect.  [default: 0.8]")
-@click.option(
-    "--most",
-    "max_patients",
-    type=int,
-    metavar="N",
-    help="Largest number of patients that is simulated.  [default: 200]",
-)
-@click.option("--simulations", type=int, metavar="N", help="Trials for each point.  [default: 2000]")
-@click.option("--seed", type=int, metavar="N", help="Of the simulated trials.  [default: 0]")
+@click.option("--arms", is_flag=True,
+              help="Plan a randomised trial of FMT and ICI against ICI, half of the patients each.")  # fmt: skip
+@number_options(_PARAMETERS)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="plan", show_default=True,
               help="Folder of plan.svg, plan.png and plan.csv.")  # fmt: skip
-def plan(arms: bool, out: Path, **options: Unpack[_PlanOptions]) -> None:
+def plan(arms: bool, out: Path, **options: float | None) -> None:
     """How many patients the next trial needs to show an effect, by simulation, as curves.
 
     \u0008
@@ -206,18 +109,16 @@ def plan(arms: bool, out: Path, **options: Unpack[_PlanOptions]) -> None:
     from training.study.analysis.trial_design import TrialDesign, TwoArmDesign
     from training.study.plan import write_plan
 
+    kind = TwoArmDesign if arms else TrialDesign
     parameters = {name: value for name, value in options.items() if value is not None}
-    names_elsewhere = (
-        _OneArmOptions if arms else _TwoArmOptions
-    ).__annotations__.keys() - _CommonOptions.__annotations__.keys()
-    foreign = ", ".join(f"--{name.replace('_', '-')}" for name in parameters if name in names_elsewhere)
+    names = {field.name for field in fields(kind)}
+    foreign = ", ".join(f"--{name.replace('_', '-')}" for name in parameters if name not in names)
     if foreign and arms:
         raise click.UsageError(f"{foreign}: a trial of two arms has no such parameter; leave it out, or --arms")
     if foreign:
         raise click.UsageError(f"{foreign}: a trial of one arm has no such parameter; add --arms, or leave it out")
-    design = (
-        TwoArmDesign(**cast(_TwoArmOptions, parameters)) if arms else TrialDesign(**cast(_OneArmOptions, parameters))
-    )
+    # Click has made each a number of its field's type.
+    design = kind(**parameters)  # type: ignore[arg-type]
     progress = bars()
     progress.begin("simulating trials", 4)
     result = power_result(design, progress.advance)
@@ -256,5 +157,5 @@ def simulate(out: Path, five: Literal["all", "first"] | None, arms: bool, **opti
     if five is not None and arms:
         raise click.UsageError("--five and --arms are two different trials; give one of them")
     trial = five_patients(five) if five is not None else TACITO if arms else Trial()
-    changes = cast(_TrialOptions, {name: value for name, value in options.items() if value is not None})
-    click.echo(simulate_trial(out, replace(trial, **changes)))
+    changes = {name: value for name, value in options.items() if value is not None}
+    click.echo(simulate_trial(out, replace(trial, **changes)))  # type: ignore[arg-type]
