@@ -254,15 +254,7 @@ def _beats_chance(auroc: Estimate, permutation: PermutationNull | None) -> bool 
 def _sample_size(y: Vector, parameters: int, auroc: Estimate) -> SampleSize:
     """Return Riley's criteria, with the held-out AUROC as the performance to expect of a well-fitted model."""
     r2 = 0.0 if auroc.value is None else r2_of_auroc(auroc.value, y.mean())
-    size = development_size(len(y), int(y.sum()), max(1, parameters), r2)
-    return SampleSize(
-        patients=size.patients,
-        parameters=size.parameters,
-        needed=size.needed,
-        events_needed=size.events_needed,
-        criterion=size.criterion,
-        parameters_affordable=size.affordable,
-    )
+    return development_size(len(y), int(y.sum()), max(1, parameters), r2)
 
 
 def _software() -> dict[str, str]:

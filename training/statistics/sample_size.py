@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil, exp, log, sqrt
 
 import numpy as np
@@ -10,38 +9,12 @@ from scipy.special import logit
 from scipy.stats import norm
 
 from features.arrays import Vector
+from models.evidence import SampleSize
 from training.statistics.interval_estimate import Z
 
 SHRINKAGE = 0.9
 MARGIN = 0.05
 """Largest optimism of R², as a share of the largest possible R², and largest error of the overall risk."""
-
-
-@dataclass(frozen=True)
-class DevelopmentSize:
-    """Patients that a model needs in order to be developed without much overfitting.
-
-    Attributes
-    ----------
-    patients : int
-        Available patients.
-    parameters : int
-        Candidate predictor parameters.
-    needed, events_needed : int or None
-        Patients, and events among them, that meet all three criteria; None where no number is enough, since no effect
-        is expected.
-    criterion : str
-        The criterion that needs the most patients: "shrinkage", "optimism" or "risk".
-    affordable : int
-        Parameters for which the available patients meet all three criteria.
-    """
-
-    patients: int
-    parameters: int
-    needed: int | None
-    events_needed: int | None
-    criterion: str
-    affordable: int
 
 
 def largest_r2(prevalence: float) -> float:
@@ -78,7 +51,7 @@ def r2_of_auroc(area: float, prevalence: float) -> float:
     return 1 - exp(-2 * log_likelihood_gain)
 
 
-def development_size(patients: int, events: int, parameters: int, r2: float) -> DevelopmentSize:
+def development_size(patients: int, events: int, parameters: int, r2: float) -> SampleSize:
     """Return the sample size that Riley's three criteria ask of a model of a binary outcome.
 
     The criteria are a shrinkage factor of at least 0.9, an optimism of R² of at most 0.05 of the largest possible R²,
@@ -108,13 +81,13 @@ def development_size(patients: int, events: int, parameters: int, r2: float) -> 
     criterion = max(needed, key=lambda name: (needed[name] is None, needed[name] or 0))
     largest = needed[criterion]
     affordable = min(0 if ratio is None else int(patients / ratio) for ratio in per_parameter.values())
-    return DevelopmentSize(
+    return SampleSize(
         patients=patients,
         parameters=parameters,
         needed=largest,
         events_needed=None if largest is None else ceil(largest * prevalence),
         criterion=criterion,
-        affordable=0 if patients < risk else affordable,
+        parameters_affordable=0 if patients < risk else affordable,
     )
 
 

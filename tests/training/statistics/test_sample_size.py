@@ -53,17 +53,17 @@ def test_r2_of_an_auroc_is_a_logistic_regressions(area, prevalence):
 def test_no_effect_needs_more_patients_than_there_are():
     assert r2_of_auroc(0.5, 0.4) == r2_of_auroc(0.4, 0.4) == 0
     size = development_size(432, 180, 10, r2=0)
-    assert (size.needed, size.events_needed, size.criterion, size.affordable) == (None, None, "shrinkage", 0)
+    assert (size.needed, size.events_needed, size.criterion, size.parameters_affordable) == (None, None, "shrinkage", 0)
 
 
 def test_affordable_parameters_are_the_most_these_patients_carry():
     r2 = 0.15 * largest_r2(180 / 432)
     size = development_size(432, 180, 389, r2)
     assert size.needed > 432
-    assert size.affordable > 0
-    assert development_size(432, 180, size.affordable, r2).needed <= 432
-    assert development_size(432, 180, size.affordable + 1, r2).needed > 432
-    assert development_size(50, 20, 1, 0.3).affordable == 0
+    assert size.parameters_affordable > 0
+    assert development_size(432, 180, size.parameters_affordable, r2).needed <= 432
+    assert development_size(432, 180, size.parameters_affordable + 1, r2).needed > 432
+    assert development_size(50, 20, 1, 0.3).parameters_affordable == 0
     assert development_size(50, 20, 1, 0.3).criterion == "risk"
 
 
