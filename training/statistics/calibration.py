@@ -25,7 +25,7 @@ class CalibrationSummary:
     Attributes
     ----------
     patients, events : int
-    prevalence, mean_probability : float
+    prevalence : float
     in_the_large : float
         Prevalence minus mean probability.
     intercept : IntervalEstimate or None
@@ -33,7 +33,6 @@ class CalibrationSummary:
         centre of one class.
     slope : IntervalEstimate or None
         See `calibration_slope`.
-    brier : float
     brier_skill : float or None
         See `brier_skill`.
     """
@@ -41,11 +40,9 @@ class CalibrationSummary:
     patients: int
     events: int
     prevalence: float
-    mean_probability: float
     in_the_large: float
     intercept: IntervalEstimate | None
     slope: IntervalEstimate | None
-    brier: float
     brier_skill: float | None
 
 
@@ -108,7 +105,7 @@ def brier_skill(y: Vector, probability: Vector, centres: Names) -> float | None:
 
 
 def _centre_calibration(y: Vector, probability: Vector, centre: Names) -> CalibrationSummary:
-    prevalence, mean_probability = float(y.mean()), float(probability.mean())
+    prevalence = float(y.mean())
     intercept = None
     if 0 < prevalence < 1:
         intercept = wald_interval(*_logistic_coefficient(y, np.ones((len(y), 1)), _log_odds(probability)))
@@ -116,11 +113,9 @@ def _centre_calibration(y: Vector, probability: Vector, centre: Names) -> Calibr
         patients=len(y),
         events=int(y.sum()),
         prevalence=prevalence,
-        mean_probability=mean_probability,
-        in_the_large=prevalence - mean_probability,
+        in_the_large=prevalence - float(probability.mean()),
         intercept=intercept,
         slope=calibration_slope(y, probability, centre),
-        brier=float(brier_score(y, probability)[0]),
         brier_skill=brier_skill(y, probability, centre),
     )
 
