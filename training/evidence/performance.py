@@ -42,8 +42,6 @@ from training.validation.permutation_null import NullDistributions
 
 TIE = 1e-9
 """AUROCs that differ by less are equal: of one probability for every patient each is a half, up to the last digits."""
-CONFORMAL_LEVEL = 0.9
-"""Share of patients whose conformal set should contain their outcome."""
 
 
 def headline(scores: HeldOutScores, score: Matrix) -> Estimate:
@@ -236,7 +234,7 @@ def _conformal_coverage(scores: HeldOutScores, held_out: Sequence[HeldOut], sche
         if len(prediction.inner_validation.y):
             p_values = conformal_p(prediction.inner_validation.y, prediction.inner_validation.margin, margin)
             p_event[positions], p_other[positions] = p_values
-    return conformal_coverage(scores.y, p_event, p_other, scores.centres, CONFORMAL_LEVEL)
+    return conformal_coverage(scores.y, p_event, p_other, scores.centres)
 
 
 def _fold_margins(

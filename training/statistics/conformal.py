@@ -7,6 +7,9 @@ import numpy as np
 from features.arrays import Names, Vector
 from models.evidence import SetCoverage
 
+LEVEL = 0.9
+"""Share of patients whose conformal set should contain their outcome."""
+
 
 def conformal_p(calibration_y: Vector, calibration_margin: Vector, margin: Vector) -> tuple[Vector, Vector]:
     """Return label-conditional conformal p-values of having the event, and of not having it.
@@ -35,7 +38,7 @@ def conformal_p(calibration_y: Vector, calibration_margin: Vector, margin: Vecto
 
 
 def conformal_coverage(
-    y: Vector, p_event: Vector, p_no_event: Vector, centres: Names, level: float = 0.9
+    y: Vector, p_event: Vector, p_no_event: Vector, centres: Names, level: float = LEVEL
 ) -> dict[str, SetCoverage]:
     """Return each centre's coverage by the sets of labels whose p-value is above 1 - `level`.
 
