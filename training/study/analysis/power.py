@@ -14,7 +14,7 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binom, binomtest, norm, rankdata, t
+from scipy.stats import binom, binomtest, norm, rankdata, ttest_1samp
 
 from features.arrays import Mask, Matrix
 from models.auroc import auroc_variance
@@ -170,12 +170,8 @@ def _mean_rejections(values: Matrix, alpha: float, direction: float) -> Mask:
     """
     n, mean = values.shape[1], values.mean(axis=1)
     agrees = mean * direction > 0 if direction else np.ones(len(values), bool)
-    return agrees & (sign_flip_p_values(values.T) <= alpha if n < MIN_UNITS_FOR_T else _t_p_values(values) <= alpha)
-
-
-def _t_p_values(values: Matrix) -> Matrix:
-    n = values.shape[1]
-    return np.asarray(2 * t.sf(np.abs(values.mean(axis=1)) / (values.std(axis=1, ddof=1) / np.sqrt(n)), n - 1))
+    p = sign_flip_p_values(values.T) if n < MIN_UNITS_FOR_T else ttest_1samp(values, 0, axis=1).pvalue
+    return np.asarray(agrees & (p <= alpha))
 
 
 GOALS: Goals[TrialDesign] = MappingProxyType(
