@@ -11,6 +11,7 @@ import pandas as pd
 
 from training.statistics.post_peak_slope import post_peak_slope, post_peak_slope_test
 from training.statistics.sign_flip import MeanChange, sign_flip_test
+from training.study.analysis.characteristics import MedianRange
 from training.study.analysis.false_discovery import HypothesisTest, with_q
 
 MIN_DRAWS = 3
@@ -44,15 +45,6 @@ class Peak:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Median and range over patients."""
-
-    median: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class PeakSummary:
     """Peaks of one analyte, over patients.
 
@@ -60,15 +52,15 @@ class PeakSummary:
     ----------
     analyte : str
     patients : int
-    fold : Spread or None
+    fold : MedianRange or None
         Over the last draw up to day 0; None where no patient has one.
-    day : Spread
+    day : MedianRange
     """
 
     analyte: str
     patients: int
-    fold: Spread | None
-    day: Spread
+    fold: MedianRange | None
+    day: MedianRange
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,13 +126,10 @@ def summarise_peaks(peaks: Sequence[Peak]) -> tuple[PeakSummary, ...]:
     for analyte, group in groupby(peaks, key=lambda peak: peak.analyte):
         courses = list(group)
         folds = [2**peak.height for peak in courses if not np.isnan(peak.height)]
-        summaries.append(
-            PeakSummary(
-                analyte, len(courses), _spread(folds) if folds else None, _spread([peak.day for peak in courses])
-            )
-        )
+        days = _median_range([peak.day for peak in courses])
+        summaries.append(PeakSummary(analyte, len(courses), _median_range(folds) if folds else None, days))
     return tuple(summaries)
 
 
-def _spread(values: Sequence[float]) -> Spread:
-    return Spread(float(np.median(values)), min(values), max(values))
+def _median_range(values: Sequence[float]) -> MedianRange:
+    return MedianRange(float(np.median(values)), min(values), max(values))

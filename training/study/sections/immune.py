@@ -13,10 +13,11 @@ from features.cohort import Cohort
 from features.trajectories import WINDOWS, Window
 from features.units import LOG2_UNITS
 from training.statistics.sign_flip import MeanChange
+from training.study.analysis.characteristics import MedianRange
 from training.study.analysis.immune import ImmuneAbsence, ImmuneResults, analyse_immune
 from training.study.analysis.immune_changes import LevelChange, LevelEffect, LevelTrend
 from training.study.analysis.immune_pattern import PatternTest
-from training.study.analysis.immune_peaks import FallAfterPeak, Peak, PeakSummary, Spread, summarise_peaks
+from training.study.analysis.immune_peaks import FallAfterPeak, Peak, PeakSummary, summarise_peaks
 from training.study.figures.immune import changes_figure, trajectories_figure
 from training.study.section import ReportFigure, ReportTable, Section, Topic, join_topics, write_topic
 from training.study.sections.rows import Row
@@ -184,8 +185,8 @@ def _fall_row(summary: PeakSummary, fall: FallAfterPeak | None) -> Row:
     return {
         "analyte": summary.analyte,
         "patients": summary.patients,
-        "peak": "" if summary.fold is None else _spread_text(summary.fold, ".3g"),
-        "day of peak": _spread_text(summary.day, "g"),
+        "peak": "" if summary.fold is None else _range_text(summary.fold, ".3g"),
+        "day of peak": _range_text(summary.day, "g"),
         "slope": math.nan if fall is None else fall.slope.estimate,
         "slope, low": math.nan if fall is None else fall.slope.low,
         "slope, high": math.nan if fall is None else fall.slope.high,
@@ -195,5 +196,5 @@ def _fall_row(summary: PeakSummary, fall: FallAfterPeak | None) -> Row:
     }
 
 
-def _spread_text(spread: Spread, spec: str) -> str:
+def _range_text(spread: MedianRange, spec: str) -> str:
     return f"{spread.median:{spec}} ({spread.low:{spec}} to {spread.high:{spec}})"

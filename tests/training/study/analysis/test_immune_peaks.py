@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.study.analysis.immune_peaks import Spread, peaks_and_falls, summarise_peaks
+from training.study.analysis.characteristics import MedianRange
+from training.study.analysis.immune_peaks import peaks_and_falls, summarise_peaks
 
 
 def test_each_patient_has_a_peak_and_a_slope_after_it():
@@ -17,7 +18,7 @@ def test_each_patient_has_a_peak_and_a_slope_after_it():
     assert [peak.slope for peak in peaks] == pytest.approx([-1, 0])
     assert [fall.patients for fall in falls] == [2]
     (summary,) = summarise_peaks(peaks)
-    assert (summary.fold, summary.day) == (Spread(20, 8, 32), Spread(55, 10, 100))
+    assert (summary.fold, summary.day) == (MedianRange(20, 8, 32), MedianRange(55, 10, 100))
 
 
 def test_half_of_a_high_limit_is_no_peak():
