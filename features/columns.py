@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 BLOCKS = ("taxa", "immune", "clinical", "donor", "over_time")
@@ -74,19 +74,10 @@ class Column:
         return cls(block, field, level)
 
     @classmethod
-    def parse(cls, text: str, units: Mapping[str, str] | None = None) -> Column | None:
-        """Return the column whose `text` this is; None where the text names no column of a block.
-
-        Parameters
-        ----------
-        text : str
-        units : mapping of str to str, optional
-            The unit of each immune measurement, by its name within the block.
-        """
+    def parse(cls, text: str) -> Column | None:
+        """Return the column whose `text` this is; None where the text names no column of a block."""
         block, _, name = text.partition(":")
-        if block not in BLOCKS or not name:
-            return None
-        return cls.from_name(block, name, (units or {}).get(name, ""))
+        return cls.from_name(block, name) if block in BLOCKS and name else None
 
 
 def levels_by_field(names: Iterable[str]) -> dict[str, list[str]]:

@@ -26,11 +26,6 @@ def test_text_form(text: str, column: Column) -> None:
     assert column.text == text
 
 
-def test_units_come_from_the_table() -> None:
-    assert Column.parse("immune:IL-6", {"IL-6": "pg/mL"}) == Column("immune", "IL-6", unit="pg/mL")
-    assert Column.parse("immune:IL-6") == Column("immune", "IL-6")
-
-
 @pytest.mark.parametrize("text", ["patient", "taxa:", "other:b", "technical:reads"])
 def test_text_that_names_no_feature(text: str) -> None:
     assert Column.parse(text) is None
