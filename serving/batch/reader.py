@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -30,11 +29,6 @@ CHUNK_SECONDS = 30
 """Seconds on the clock that each chunk may take."""
 
 _MAX_CHUNK = 2**26
-
-
-@dataclass(frozen=True)
-class _Problem:
-    message: str
 
 
 _HEADER = TypeAdapter(Header)
@@ -117,7 +111,7 @@ def _send_rows(sender: Connection, path: Path, kind: BatchFormat, request_id: st
             sender.send_bytes(to_json(part, inf_nan_mode="constants"))
         sender.send_bytes(b"[]")
     except InputError as error:
-        sender.send_bytes(to_json(_Problem(str(error))))
+        sender.send_bytes(to_json({"message": str(error)}))
     except MemoryError:
         os._exit(1)
     except BrokenPipeError:
