@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import cast
 
@@ -30,7 +30,7 @@ from pydantic import JsonValue, TypeAdapter
 from features.errors import BundleError
 from features.outcomes import OUTCOME_IDS
 from models.calibration import Calibration, CalibrationState
-from models.encoder import BlockEncoder, EncoderState, missing_value
+from models.encoder import BlockEncoder, EncoderState, Feature, missing_value
 from models.evidence import Documented, Evidence, TrainingPopulation, Validation
 from models.evidence_upgrade import (
     Json,
@@ -116,6 +116,17 @@ class Model:
     def blocks(self) -> tuple[str, ...]:
         """The blocks the model uses."""
         return tuple(self.encoder.blocks)
+
+    @cached_property
+    def explained_units(self) -> list[str | None]:
+        """Unit of each feature that a prediction is explained by; None without one, and where it is of several."""
+        return [self._unit(feature) for feature in self.encoder.explained_]
+
+    def _unit(self, feature: Feature) -> str | None:
+        if feature.source < 0 or feature.block not in {"taxa", "immune"}:
+            return None
+        unit = "proportion" if feature.block == "taxa" else self.units[feature.name]
+        return None if unit == "unstated" else unit
 
     def model_input(self, candidate: Candidate) -> ModelInput:
         """Return what the model reads of a candidate, by its landmark; see `models.patient_input.to_model_input`."""

@@ -225,7 +225,7 @@ def _explain(model: Model, model_input: ModelInput, encoded: NDArray[np.float64]
         # A missing value has no number to show.
         values[missing] = None
     names, blocks = encoder.explained_names_
-    contributions = list(map(Contribution, names, blocks, values, shares.tolist()))
+    contributions = list(map(Contribution, names, blocks, values, shares.tolist(), model.explained_units))
     if model_input.readings:
         _report_readings(contributions, model_input.readings)
     # The sum itself, so that the contributions on show add up to the value that was calibrated.

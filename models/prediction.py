@@ -58,6 +58,8 @@ class Contribution(Documented):
     """The measurement, in the model's unit; null where it is missing or lies beyond a limit of its assay."""
     shap: float
     """SHAP value: its part of the margin; multiplied by the calibration's slope, of the log-odds of the probability."""
+    unit: str | None = None
+    """The model's unit of the measurement, as "pg/mL" or "proportion"; null where it has none, or none was stated."""
     reported: ReportedValue | None = None
     """The measurement where it lies beyond a limit of its assay, or is extrapolated; null for all others."""
 

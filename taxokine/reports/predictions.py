@@ -91,7 +91,13 @@ def _reasons(explanation: Explanation | None) -> Iterator[tuple[str, str]]:
 
 
 def _value_text(contribution: Contribution) -> str:
-    """Return a measurement as reported: a number, "<3.2", "*0.42 (extrapolated)" or "not measured"."""
-    if reported := contribution.reported:
-        return f"{reported.text}{' (extrapolated)' if reported.side is None else ''}"
-    return "not measured" if contribution.value is None else f"{contribution.value:.4g}"
+    """Return a measurement with its unit: "3.015 pg/mL", "60.69%", "<3.2 pg/mL", "*0.42 pg/mL (extrapolated)"."""
+    if contribution.value is not None and contribution.unit == "proportion":
+        return percent(contribution.value, 2)
+    reported = contribution.reported
+    if contribution.value is None and reported is None:
+        return "not measured"
+    number = f"{contribution.value:.4g}" if reported is None else reported.text
+    has_number = reported is None or reported.side is None or reported.limit is not None
+    unit = f" {contribution.unit}" if contribution.unit and has_number else ""
+    return f"{number}{unit}{' (extrapolated)' if reported and reported.side is None else ''}"

@@ -96,6 +96,18 @@ def test_contributions_add_up_to_the_margin_and_calibrate_to_the_probability(
         assert prediction["trust"]["verdict"] == "use with care"
 
 
+def test_each_measurement_has_the_models_unit(client: httpx.Client, candidate: Json, models: Models) -> None:
+    for outcome, prediction in answers(client, candidate).items():
+        model = models[outcome][0].model
+        units = {(item["block"], item["feature"]): item["unit"] for item in prediction["explanation"]["contributions"]}
+        taxa = {
+            unit for (block, name), unit in units.items() if block == "taxa" and name in model.encoder.names_["taxa"]
+        }
+        assert taxa == {"proportion"}
+        assert {name: unit for (block, name), unit in units.items() if block == "immune"} == model.units
+        assert {unit for (block, _), unit in units.items() if block not in {"taxa", "immune"}} <= {None}
+
+
 def test_a_prediction_names_the_patient_and_its_limits(client: httpx.Client, candidate: Json) -> None:
     body = client.post(PATH, json=candidate).json()
     assert body["patient"] == {"id": "c1"}

@@ -325,7 +325,7 @@ def test_contributions_as_large_as_the_largest_are_named_with_it(changes, names,
 def test_a_measurement_is_high_or_low_outside_the_middle_half_of_the_training_patients(value, words):
     quantiles = {5: 0.001, 25: 0.01, 50: 0.02, 75: 0.03, 95: 0.1}
     strip = training_strip(TaxonDistribution(100, 0.9, quantiles), value, logarithmic=True)
-    share = FeatureShare("Blautia_obeum", "taxa", value, None, 1.0, strip)
+    share = FeatureShare("Blautia_obeum", "taxa", value, "proportion", None, 1.0, strip)
     drawing = Waterfall(0.5, 0.73, (Step("Blautia", "taxa", 1.0, 0.5, 0.73, 1, (share,)),))
     text = text_of(outcome_verdict(0.73, None, 0.42, EVIDENCE, drawing))
     assert f"Largest contribution in the model: {words} raises the prediction." in text

@@ -66,18 +66,26 @@ def test_long_facts_fit_the_width(capsys):
     assert max(map(len, lines)) <= WIDTH
 
 
-def test_a_censored_value_is_printed_as_reported():
+def test_a_measurement_is_printed_with_its_unit_and_as_reported():
     contributions = [
-        Contribution("IL-6", "immune", None, 0.3, ReportedValue("<3.2", "below", 3.2)),
-        Contribution("IL-8", "immune", 0.42, 0.2, ReportedValue("*0.42", None, None)),
-        Contribution("TNF-a", "immune", None, 0.1),
+        Contribution("IL-6", "immune", None, 0.3, "pg/mL", ReportedValue("<3.2", "below", 3.2)),
+        Contribution("IL-8", "immune", 0.42, 0.2, "pg/mL", ReportedValue("*0.42", None, None)),
+        Contribution("IL-2", "immune", None, 0.15, "pg/mL", ReportedValue("below range", "below", None)),
+        Contribution("TNF-a", "immune", None, 0.1, "pg/mL"),
+        Contribution("IL-10", "immune", 16.37, 0.05, "pg/mL"),
+        Contribution("Blautia", "taxa", 0.6069, 0.04, "proportion"),
+        Contribution("age", "clinical", 61.0, 0.03),
     ]
     explanation = Explanation("log-odds", 0.1, 0.5, contributions, PlattCalibration(1.0, 0.0))
     lines = [text for _, text in _reasons(explanation)]
     assert lines[1:] == [
-        "+0.300  IL-6 (immune): <3.2",
-        "+0.200  IL-8 (immune): *0.42 (extrapolated)",
+        "+0.300  IL-6 (immune): <3.2 pg/mL",
+        "+0.200  IL-8 (immune): *0.42 pg/mL (extrapolated)",
+        "+0.150  IL-2 (immune): below range",
         "+0.100  TNF-a (immune): not measured",
+        "+0.050  IL-10 (immune): 16.37 pg/mL",
+        "+0.040  Blautia (taxa): 60.69%",
+        "+0.030  age (clinical): 61",
     ]
 
 

@@ -255,6 +255,9 @@ def test_contributions_unfold_and_visits_have_a_course(page, address):
     step = page.locator(".reasons details").first
     step.locator("summary").click()
     assert step.locator("table").is_visible()
+    # A value has its unit: a share of the stool, or the concentration of a marker.
+    values = page.locator(".reasons table td:nth-child(2)").all_text_contents()
+    assert {"%", "pg/mL"} <= {value.strip()[-1] if "%" in value else value.split()[-1] for value in values}
     # Both outcomes share the axis, from the start of each model to this patient.
     labels = [figure.text_content().split() for figure in page.locator(".reasons svg:has(text)").all()]
     assert labels

@@ -38,6 +38,8 @@ class FeatureShare:
     feature, block : str
     value : float or None
         The measurement; None where it is missing or beyond a limit of its assay.
+    unit : str or None
+        Its unit; None where it has none, or none was stated.
     reported : ReportedValue or None
         How a measurement beyond a limit, or an extrapolated one, reads.
     shap : float
@@ -49,6 +51,7 @@ class FeatureShare:
     feature: str
     block: str
     value: float | None
+    unit: str | None
     reported: ReportedValue | None
     shap: float
     strip: Strip | None
@@ -218,6 +221,7 @@ def _largest(
             item.feature,
             item.block,
             item.value,
+            item.unit,
             item.reported,
             slope * item.shap,
             training_strip(
