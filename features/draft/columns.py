@@ -14,6 +14,7 @@ import pandas as pd
 
 from features.dates import find_date_order, parse_date
 from features.draft.cells import is_missing
+from features.draft.header_codes import without_codes
 from features.draft.translations import ENGLISH_NAMES, ENGLISH_WORDS, UNIT_WORDS
 from features.draft.visit_columns import find_visit_columns
 from features.draft.visit_labels import are_days_of_cycles
@@ -52,6 +53,8 @@ _COUNTED_UNIT = re.compile(
     r"|_(?:after|post)_(?:fmt|transplant(?:ation)?|first_dose))?"
 )
 """Columns of weeks or months alone, or from the event at day 0; a time after treatment may be after its end."""
+_UNCLEAR_DAYS = rf"^(?!.*{CLOCK_EVENT}).*(^|_)days(_|$)"
+"""Days that may be of follow-up, or a length of time."""
 _DAY_IN_SAMPLE_NAME = r"(?<=[0-9_.-])[Dd](ay)?_?(?P<day>-?[0-9]+)$"
 
 
@@ -84,7 +87,7 @@ def snake_case(name: str) -> str:
 
 def _name_in_file(name: str) -> str:
     """Return a column's name in snake case, in the language of the file."""
-    words = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", unicodedata.normalize("NFC", name))
+    words = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", unicodedata.normalize("NFC", without_codes(name)))
     return re.sub(r"[\W_]+", "_", words).strip("_").lower()
 
 
@@ -150,8 +153,7 @@ def find_time_column(frame: pd.DataFrame, patient: str | None = None) -> TimeCol
     """Return the column that states when samples were taken: a day, weeks, a name that ends in a day, or a visit.
 
     A column in another language counts only where none in English does: a tag may also be a barcode. Days that do not
-    change within any `patient` of several samples date none of them, unless they count from an event by their name;
-    weeks never do.
+    change within any `patient` of several samples date none of them, unless their name states an event; weeks never do.
     """
     return _time_column(frame, patient, _name_in_file) or _time_column(frame, patient, snake_case)
 
@@ -172,7 +174,7 @@ def _time_column(frame: pd.DataFrame, patient: str | None, read_name: Callable[[
     days = [
         column
         for column, name in names.items()
-        if re.search(DAY_COLUMN, name) and (column not in fixed or re.search(CLOCK_EVENT, name))
+        if re.search(DAY_COLUMN, name) and not (column in fixed and re.search(_UNCLEAR_DAYS, name))
     ]
     if days:
         return TimeColumn("day", days[0])

@@ -10,6 +10,7 @@ import pandas as pd
 
 from features.draft.cells import is_missing, label_meaning, normalise_word, without_code
 from features.draft.columns import snake_case
+from features.draft.header_codes import codes_in_name
 from features.draft.translations import NO_WORDS, SEXES, YES_WORDS
 from features.draft.yaml_lines import in_yaml
 from features.tables.decimals import is_number
@@ -65,7 +66,11 @@ _COVARIATES = (
     _Covariate(
         "prior_therapy", r"^(prior|previous|history_of)_(?!\w*immuno)\w*(therapy|treatment)$", decode=_decode_yes_no
     ),
-    _Covariate("antibiotics", r"antibiotics?_(current|baseline|prior|before|pre)", decode=_decode_yes_no),
+    _Covariate(
+        "antibiotics",
+        r"^(?!.*(after|during|post)).*antibiotics?_(\w+_)?(current|baseline|prior|before|pre)(_|$)",
+        decode=_decode_yes_no,
+    ),
 )
 _EXCLUDED = (
     (
@@ -126,8 +131,11 @@ def _covariate_rule(covariate: _Covariate, column: str, values: list[str]) -> tu
     missing = [value for value in values if is_missing(value)]
     reported = [value for value in values if value not in missing]
     decode = covariate.decode
-    meanings = {value: decode(value) for value in reported} if decode else {}
+    codes = codes_in_name(column)
+    labels = {value: codes.get(value, value) for value in reported}
+    meanings = {label: decode(label) for label in labels.values()} if decode else {}
     meanings = _clear_sexes(meanings) if covariate.name == "sex" else meanings
+    meanings = {value: meanings[label] for value, label in labels.items()} if decode else {}
     pooled = {value: number for value in reported if covariate.name == "age" and (number := _pooled_age(value))}
     unclear = [
         value

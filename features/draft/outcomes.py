@@ -18,6 +18,7 @@ from features.draft.columns import (
     snake_case,
 )
 from features.draft.covariates import COVARIATE_COLUMN, is_of_earlier_treatment
+from features.draft.header_codes import codes_in_name
 from features.draft.progression import (
     DATE_COLUMN,
     PROGRESSION_COLUMN,
@@ -67,10 +68,16 @@ _NEGATED = re.compile(
 """Names of columns of which yes means that a response, a benefit or toxicity did not happen."""
 _MAY_BE_NUMBER = r"^no_\w*s$"
 """Names that may begin with an abbreviated 'number of', as 'no_adverse_events' is made of 'No. adverse events'."""
+_NO_RESPONSE = ("nonresponder", "nonresponders", "nr", "nonr")
 _LABELS = (
-    {"responder": "yes", "r": "yes", "nonresponder": "no", "nr": "no"},
-    {"dcb": "yes", "ndb": "no", "ncb": "no"},
+    {**dict.fromkeys(("responder", "responders", "r"), "yes"), **dict.fromkeys(_NO_RESPONSE, "no")},
+    {"dcb": "yes", "cb": "yes", "ndb": "no", "ncb": "no"},
     {"crpr": "yes", "prcr": "yes", "sdpd": "no", "pdsd": "no"},
+)
+_LABELS_OF_RESPONSE = {word: meaning for labels in _LABELS[:2] for word, meaning in labels.items()}
+_GROUP_COLUMN = (
+    r"^((clinical|treatment|patient|response|study)_)?(groups?|outcomes?|class|category|label|phenotype|resp)$"
+    r"|^(r_nr|nr_r|rnr|r_vs_nr)$"
 )
 _FLAG_NUMBERS = {"1": "yes", "0": "no"}
 _GRADES = re.compile(r"(?:(?:>=?|\u2265)\s*[1-5]|[1-5]\s*[-\u2013/]\s*[1-5]|[1-5]\+)")
@@ -127,6 +134,11 @@ class OutcomesDraft:
     lines: list[str] = field(default_factory=list)
     columns: set[str] = field(default_factory=set)
 
+    @property
+    def outcomes(self) -> set[str]:
+        """The outcomes that have a line."""
+        return {line.strip().partition(":")[0] for line in self.lines if not line.lstrip().startswith("#")}
+
     def add(
         self, outcome: str, rule: Mapping[str, object], todo: str, column: str = "", unknown: Sequence[str] = ()
     ) -> None:
@@ -160,6 +172,17 @@ class OutcomesDraft:
                 "where a box of an event is checked, and describe it under 'toxicity'"
             )
 
+    def add_labels_of_response(
+        self, columns: Mapping[str, pd.Series[str]], flags: Mapping[str, Mapping[str, list[str]]]
+    ) -> None:
+        """Add the first column of `flags` that holds labels of response, where no other is the published response."""
+        names = [column for column in find_labels_of_response(columns) if column in flags.keys() - self.columns]
+        if names and "published_response" not in self.outcomes:
+            column, groups = names[0], flags[names[0]]
+            self.add(
+                "published_response", {"column": column, **groups}, _QUESTION_OF_RESPONSE, column, groups["unknown"]
+            )
+
     def add_progression_free(self, flags: Mapping[str, ProgressionFlag]) -> None:
         """Add the columns of freedom from progression whose names state the number of months."""
         by_month = {flag.months: (column, flag) for column, flag in flags.items() if flag.months}
@@ -189,7 +212,7 @@ class OutcomesDraft:
 
     def ask_for_toxicity(self, columns: Mapping[str, pd.Series[str]]) -> None:
         """Ask what the cells of a column of toxicity mean, or for the highest of the grades of several kinds."""
-        if any(line.startswith("  toxicity:") for line in self.lines):
+        if "toxicity" in self.outcomes:
             return
         toxicities = [
             name
@@ -297,6 +320,9 @@ def draft_outcomes(
                 stable,
                 flags[stable]["unknown"],
             )
+    draft.add_labels_of_response(
+        columns, {column: groups for column, groups in flags.items() if column not in progression}
+    )
     draft.ask_for_codes(columns)
     draft.ask_for_toxicity(columns)
     draft.add_progression_free(progression)
@@ -306,6 +332,23 @@ def draft_outcomes(
     if "overall_survival" not in survival:
         draft.ask_for_deaths(columns)
     return draft
+
+
+def find_labels_of_response(columns: Mapping[str, pd.Series[str]]) -> list[str]:
+    """Return the columns whose cells are labels of response, as responder and non-responder, whatever their names.
+
+    R and NR are such labels in a column of groups or outcomes: under other names they may be right and not reported.
+    """
+    response_columns: list[str] = []
+    for column, cells in columns.items():
+        codes = codes_in_name(column)
+        words = {normalise_word(without_code(codes.get(cell, cell))) for cell in cells.unique() if not is_missing(cell)}
+        are_letters = words <= {"r", "nr", "nonr"}
+        is_group = re.search(_GROUP_COLUMN, snake_case(column)) is not None
+        meanings = {_LABELS_OF_RESPONSE.get(word) for word in words}
+        if meanings == {"yes", "no"} and (is_group or not are_letters) and not is_of_earlier_treatment(column):
+            response_columns.append(column)
+    return response_columns
 
 
 def outcome_flag(column: str, cells: pd.Series[str]) -> dict[str, bool | None] | None:
@@ -354,7 +397,8 @@ def _meanings(groups: Mapping[str, list[str]] | None) -> dict[str, bool | None] 
 def _best_responses(column: str, cells: pd.Series[str]) -> dict[str, list[str]] | None:
     """Return the values of a column by the best response that they mean; None where most mean none."""
     is_response = re.search(f"{BEST_RESPONSE_COLUMN}|{RESPONSE_COLUMN}", snake_case(column))
-    return _group(cells, {**_RECIST_WORDS, **_PLAIN_RECIST_WORDS} if is_response else _RECIST_WORDS)
+    words = {**_RECIST_WORDS, **_PLAIN_RECIST_WORDS} if is_response else _RECIST_WORDS
+    return _group(cells, words, codes_in_name(column))
 
 
 def _best_yes_no(column: str, cells: pd.Series[str]) -> dict[str, list[str]] | None:
@@ -363,33 +407,32 @@ def _best_yes_no(column: str, cells: pd.Series[str]) -> dict[str, list[str]] | N
     Numbers above 1 are grades in a column of toxicity, and codes without a meaning in any other, or where the name
     states the grade of which the cells may say yes or no.
     """
-    name = snake_case(column)
-    has_codes = bool({normalise_word(cell) for cell in cells.unique()} & set("2345678"))
+    name, codes = snake_case(column), codes_in_name(column)
+    labels = [codes.get(cell, cell) for cell in cells.unique()]
+    has_codes = bool({normalise_word(label) for label in labels} & set("2345678"))
     is_toxicity = re.search(_TOXICITY_COLUMN, name) is not None
     grades = {
-        normalise_word(without_code(cell)): "yes"
-        for cell in cells.unique()
-        if parse_grade(cell) or _GRADES.fullmatch(cell)
+        normalise_word(without_code(label)): "yes" for label in labels if parse_grade(label) or _GRADES.fullmatch(label)
     }
     has_codes |= re.search(_GRADE_IN_NAME, name) is not None and not grades.keys() <= {"1"}
     is_graded = is_toxicity and not re.search(_GRADE_IN_NAME, name)
     numbers = {**grades, **dict.fromkeys(_NO_GRADE, "no")} if is_graded else {} if has_codes else _FLAG_NUMBERS
-    answers = [groups for words in (*_ANSWERS, numbers) if (groups := _group(cells, words))]
+    answers = [groups for words in (*_ANSWERS, numbers) if (groups := _group(cells, words, codes))]
     if re.search(_NEGATION, name) and not re.search(r"\b[Nn][or]\.", column):
         # Yes to "non-responder" is no response; to any other name with a negation it may be either.
         is_open = has_codes or _NEGATED.fullmatch(name) is None
         is_open |= bool(re.search(_MAY_BE_NUMBER, name)) and all(is_missing(cell) or is_number(cell) for cell in cells)
         answers = [] if is_open else [groups | {"yes": groups["no"], "no": groups["yes"]} for groups in answers]
-    groupings = [*answers, *(groups for words in _LABELS if (groups := _group(cells, words)))]
+    groupings = [*answers, *(groups for words in _LABELS if (groups := _group(cells, words, codes)))]
     return min(groupings, key=lambda groups: len(groups["unknown"]), default=None)
 
 
-def _group(cells: pd.Series[str], words: Mapping[str, str]) -> dict[str, list[str]] | None:
-    """Return the values of a column by their meaning, the rest as unknown.
+def _group(cells: pd.Series[str], words: Mapping[str, str], codes: Mapping[str, str]) -> dict[str, list[str]] | None:
+    """Return the values of a column by the meaning of their words, or of their `codes`' words, the rest as unknown.
 
     None where the values of most rows have no meaning, or all of them the same.
     """
-    meanings = {value: _meaning(value, words) for value in cells.unique()}
+    meanings = {value: _meaning(codes.get(value, value), words) for value in cells.unique()}
     rows = cells[~cells.map(is_missing)].map(meanings)
     if rows[rows != "unknown"].nunique() < 2 or 2 * (rows == "unknown").sum() >= len(rows):
         return None

@@ -13,6 +13,7 @@ import pandas as pd
 
 from features.draft.cells import is_missing, normalise_word
 from features.draft.columns import CLOCK_EVENT, OTHER_ORIGIN, snake_case
+from features.draft.header_codes import codes_in_name
 from features.draft.translations import NO_WORDS, UNIT_WORDS, YES_WORDS
 from features.manifest import TimeUnit
 from features.tables.decimals import is_number
@@ -42,7 +43,9 @@ _TIME_TO_EVENT = (
 )
 _CENSORED_IF_YES = r"(^|_)cnsr(_|$)|censored"
 """The columns of which yes, or a number above zero, means that the time ends without the event, as CDISC's CNSR."""
-_UNCLEAR_IF_YES = r"vital_status|^(os|pfs)$|(^|_)cens(_|$)|censor(ing)?(_|$)|uncensored|(not|non)_censored"
+_NO_EVENT_IF_YES = r"^(alive|living|progression_free|event_free)(_at_(the_)?(last|end)_\w+)?$"
+"""The columns of which yes means that there was no event."""
+_UNCLEAR_IF_YES = r"vital_status|^status$|^(os|pfs)$|(^|_)cens(_|$)|censor(ing)?(_|$)|uncensored|(not|non)_censored"
 """The columns of which yes means the event in some sheets, and in others that there was none."""
 _EVENT_WORDS = {**dict.fromkeys(_EVENT, True), **dict.fromkeys(_NO_EVENT, False)}
 
@@ -77,7 +80,8 @@ def find_progression_flag(column: str, cells: pd.Series[str]) -> ProgressionFlag
         return None
     values = list(cells.unique())
     unknown = [value for value in values if is_missing(value)]
-    meanings = {value: _YES_NO.get(normalise_word(value)) for value in values if value not in unknown}
+    codes = codes_in_name(column)
+    meanings = {value: _YES_NO.get(normalise_word(codes.get(value, value))) for value in values if value not in unknown}
     if set(meanings.values()) != {True, False}:
         return None
     free = [value for value, meaning in meanings.items() if meaning is is_freedom]
@@ -133,12 +137,12 @@ _SURVIVAL: Mapping[str, tuple[str, str]] = {
         r"(^|_)os(_|$)|overall_survival"
         r"|^survival(?!.*(sans|libre|libera|without|free|progress|relapse))(_|$)",
         r"(^|_)os_(status|event|cens|cnsr)|overall_survival_(status|event|cens|cnsr)|^(death|dead|died|deceased)(_event)?$"
-        r"|vital_status|^os$",
+        r"|vital_status|^status$|^os$|^(alive|living)(_at_(the_)?(last|end)_\w+)?$",
     ),
     "progression_free_survival": (
         r"(^|_)pfs(_|$)|progression_free_survival",
         r"(^|_)pfs_(status|event|cens|cnsr)|progression_free_survival_(status|event|cens|cnsr)|^(progressed|progression)(_event)?$"
-        r"|^pfs$",
+        r"|^pfs$|^(progression|event)_free$",
     ),
 }
 """The patterns of the columns of time and of event, by the key of the manifest."""
@@ -164,7 +168,8 @@ def find_survival(columns: Mapping[str, pd.Series[str]]) -> dict[str, SurvivalCo
             is_unclear = all(normalise_word(value) in _YES_NO for value in values) if _is_unclear(event) else is_code
             # Of a small trial, every patient may have died.
             is_clear = None not in meanings.values() and True in meanings.values()
-            if time is None or not (is_clear or is_unclear):
+            is_of_progression = any("progress" in normalise_word(value) for value in values)
+            if time is None or not (is_clear or is_unclear) or (key == "overall_survival" and is_of_progression):
                 continue
             unknown = {value for name in (time, event) for value in columns[name].unique() if is_missing(value)}
             happened = [value for value, meaning in meanings.items() if meaning and is_clear]
@@ -225,11 +230,14 @@ def _origin(name: str, words: str) -> re.Match[str] | None:
 
 def _event_meaning(cell: str, column: str) -> bool | None:
     """Return whether a cell means that an event happened; cBioPortal writes '1:DECEASED'."""
+    cell = codes_in_name(column).get(cell, cell)
     word = normalise_word(re.sub(r"^[01]\s*:", "", cell))
     if word in _EVENT_WORDS:
         return _EVENT_WORDS[word]
     if _is_unclear(column):
         return None
+    if re.search(_NO_EVENT_IF_YES, snake_case(column)):
+        return None if word not in _YES_NO else not _YES_NO[word]
     if not re.search(_CENSORED_IF_YES, snake_case(column)):
         return _YES_NO.get(word)
     is_censored = True if word.isdecimal() and int(word) > 0 else _YES_NO.get(word)

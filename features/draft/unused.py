@@ -12,6 +12,7 @@ from features.draft.outcomes import (
     EVENT_TERM_COLUMN,
     GRADE_COLUMN,
     RESPONSE_COLUMN,
+    find_labels_of_response,
     outcome_flag,
 )
 from features.draft.patients import CLINICAL_COLUMN
@@ -116,8 +117,10 @@ def _analytes_and_more(sheet: TextTable) -> list[str]:
 
 
 def is_clinical(sheet: TextTable) -> bool:
-    """Tell whether a sheet holds clinical columns."""
-    return bool(set(columns_matching(sheet, CLINICAL_COLUMN)) - set(_analytes_and_more(sheet)))
+    """Tell whether a sheet holds clinical columns, or labels of response under any name."""
+    columns = {str(column): cells for column, cells in sheet.frame.items()}
+    clinical_columns = {*columns_matching(sheet, CLINICAL_COLUMN), *find_labels_of_response(columns)}
+    return bool(clinical_columns - set(_analytes_and_more(sheet)))
 
 
 def _first_part(name: str) -> str:

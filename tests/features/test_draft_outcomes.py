@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 
 from features.audit import audit
 from features.cohort import Cohort, read_cohort
-from features.draft import draft_manifest, find_event_flag, outcome_flag
+from features.draft import draft_manifest, find_event_flag, outcome_flag, toxicity_flag
+from features.draft.header_codes import codes_in_name, without_codes
 from features.draft.outcomes import find_event_columns
 from features.draft.progression import is_of_other_origin
 from features.manifest import DatedEvent, Manifest, Toxicity, YesNo, load_manifest
@@ -26,7 +28,7 @@ def draft_of(tmp_path: Path) -> Callable[..., Manifest]:
     def draft(columns: Mapping[str, Sequence[str]]) -> Manifest:
         sheet = {"sample": [f"s{i}" for i in range(N)], "patient_id": [f"p{i}" for i in range(N)]}
         sheet |= {name: [cells[i % len(cells)] for i in range(N)] for name, cells in columns.items()}
-        rows = [",".join(sheet), *(",".join(row) for row in zip(*sheet.values(), strict=True))]
+        rows = [",".join(f'"{name}"' for name in sheet), *(",".join(row) for row in zip(*sheet.values(), strict=True))]
         (tmp_path / "sheet.csv").write_text("\n".join(rows) + "\n")
         taxa = [f"{name}," + ",".join(str((i * k) % 7 + 1) for i in range(N)) for k, name in enumerate(TAXA, start=1)]
         (tmp_path / "taxa.csv").write_text("species," + ",".join(sheet["sample"]) + "\n" + "\n".join(taxa) + "\n")
@@ -142,6 +144,140 @@ def test_a_flag_of_no_durable_benefit_is_turned_round(
     assert isinstance(outcomes.durable_benefit, YesNo)
     assert outcomes.durable_benefit.yes == (words[is_turned_round],)
     assert outcomes.published_response is None
+
+
+@pytest.mark.parametrize(
+    ("column", "codes"),
+    [
+        ("Response (1=yes, 0=no)", {"1": "yes", "0": "no"}),
+        ("Response: 0=yes/1=no", {"0": "yes", "1": "no"}),
+        ("Response (1 = CR/PR, 0 = SD/PD)", {"1": "CR/PR", "0": "SD/PD"}),
+        ("Sex [M=1, F=2]", {"1": "M", "2": "F"}),
+        ("Status 0=alive 1=dead", {"0": "alive", "1": "dead"}),
+        ("Death (1=dead)", {"1": "dead"}),
+        ("Response..0.yes..1.no.", {"0": "yes", "1": "no"}),
+        *((name, {}) for name in ("irAE (grade >= 3)", "Best response (RECIST 1.1)", "Cycle 1: response")),
+        *((name, {}) for name in ("Toxicity (0-1=no, 2-4=yes)", "Ratio (A/B=1)", "OS (months)", "irAE grade>=3")),
+    ],
+)
+def test_codes_that_a_name_explains(column: str, codes: dict[str, str]) -> None:
+    assert codes_in_name(column) == codes
+    assert without_codes(column) == (re.split(r" ?[(\[:]| 0=|\.\.", column)[0] if codes else column)
+
+
+@pytest.mark.parametrize(
+    ("column", "outcome", "yes"),
+    [
+        ("Response (0=yes, 1=no)", "published_response", "0"),
+        ("Response (1=NR, 0=R)", "published_response", "0"),
+        ("irAE (0=yes, 1=no)", "toxicity", "0"),
+        ("Durable benefit (1=no, 0=yes)", "durable_benefit", "0"),
+        ("Non-responder (0=yes, 1=no)", "published_response", "1"),
+    ],
+)
+def test_codes_mean_what_the_name_explains(
+    draft_of: Callable[..., Manifest], column: str, outcome: str, yes: str
+) -> None:
+    rule = getattr(draft_of({column: ["1", "0", "1"]}).outcomes, outcome)
+    assert (rule.column, rule.yes) == (column, (yes,))
+    flag = (toxicity_flag if outcome == "toxicity" else outcome_flag)(column, pd.Series(["1", "0"]))
+    assert flag is None or flag[yes]
+
+
+def test_codes_of_recist_sex_and_survival_are_read(draft_of: Callable[..., Manifest]) -> None:
+    draft = draft_of(
+        {
+            "BOR (1=CR, 2=PR, 3=SD, 4=PD)": ["1", "2", "3", "4"],
+            "Sex (F=1, M=2)": ["1", "2"],
+            "OS months": ["3.5", "12", "20", "40"],
+            "Status (1=alive, 2=dead)": ["1", "2"],
+            "PFS months": ["2", "9", "20", "30"],
+            "PFS event (0=progressed, 1=censored)": ["0", "1"],
+        }
+    )
+    assert draft.outcomes.recist is not None
+    assert (draft.outcomes.recist.CR, draft.outcomes.recist.PD) == (("1",), ("4",))
+    assert draft.patients is not None
+    assert draft.patients.covariates["sex"].values == {"1": "female", "2": "male"}
+    survival = draft.outcomes.survival
+    assert survival is not None
+    assert survival.overall_survival is not None
+    assert survival.progression_free_survival is not None
+    assert (survival.overall_survival.yes, survival.progression_free_survival.yes) == (("2",), ("0",))
+
+
+@pytest.mark.parametrize(
+    ("time", "event", "words", "yes"),
+    [
+        ("OS months", "Alive at last follow-up", ("yes", "no"), "no"),
+        ("PFS (days)", "Progression-free", ("1", "0"), "0"),
+        ("OS months", "Status", ("Alive", "Dead"), "Dead"),
+    ],
+)
+def test_a_flag_of_no_event_is_turned_round(
+    draft_of: Callable[..., Manifest], time: str, event: str, words: tuple[str, str], yes: str
+) -> None:
+    survival = draft_of({time: ["3.5", "12", "20", "40"], event: words}).outcomes.survival
+    assert survival is not None
+    pair = survival.overall_survival or survival.progression_free_survival
+    assert pair is not None
+    assert (pair.event, pair.yes) == (event, (yes,))
+
+
+@pytest.mark.parametrize("words", [("1", "0"), ("Progressed", "Censored")])
+def test_a_status_that_may_be_of_another_event_is_not_read(
+    draft_of: Callable[..., Manifest], words: tuple[str, str]
+) -> None:
+    assert draft_of({"OS months": ["3.5", "12", "20", "40"], "Status": words}).outcomes.survival is None
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        *(("Group", ("R", "NR")), ("Resp", ("NR", "R")), ("R/NR", ("R", "NonR")), ("CB", ("CB", "NCB"))),
+        *(("Clinical outcome", ("Responder", "Non-responder")), ("arm of analysis", ("Responders", "Non-Responders"))),
+    ],
+)
+def test_labels_of_response_are_read_under_other_names(
+    draft_of: Callable[..., Manifest], column: str, words: tuple[str, str]
+) -> None:
+    response = draft_of({column: words}).outcomes.published_response
+    assert response is not None
+    assert (response.column, response.yes) == (column, (next(word for word in words if not word.startswith("N")),))
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("Side", ("R", "NR")),
+        ("Resection status", ("R", "NR")),
+        ("PD-L1 status", ("P", "NR")),
+        ("Group", ("R", "NR", "HC")),
+        ("Previous group", ("R", "NR")),
+    ],
+)
+def test_letters_that_may_mean_something_else_are_no_response(
+    draft_of: Callable[..., Manifest], column: str, words: tuple[str, ...]
+) -> None:
+    assert draft_of({column: words, "age": ["50", "60"]}).outcomes.published_response is None
+
+
+@pytest.mark.parametrize(
+    ("column", "is_covariate"),
+    [
+        ("Antibiotics within 60 days before ICI", True),
+        ("antibiotics_baseline", True),
+        ("Antibiotics after ICI before progression", False),
+        ("antibiotics", False),
+    ],
+)
+def test_antibiotics_before_treatment_are_a_covariate(
+    draft_of: Callable[..., Manifest], column: str, is_covariate: bool
+) -> None:
+    draft = draft_of({column: ["yes", "no"], "age": ["50", "60", "70"]})
+    assert draft.patients is not None
+    assert ("antibiotics" in draft.patients.covariates) == is_covariate
+    assert (column in draft.exclude_columns) != is_covariate
 
 
 @pytest.mark.parametrize(("column", "outcome"), [("NDB", "durable_benefit"), ("NCB", "published_response")])

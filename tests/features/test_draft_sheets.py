@@ -601,7 +601,8 @@ def test_the_day_of_another_event_is_known_in_other_languages(column: str) -> No
 def test_days_that_are_the_same_in_each_of_a_patients_samples_date_none() -> None:
     frame = pd.DataFrame({"patient": ["p1", "p1", "p2", "p2"], "days": ["90", "90", "30", "30"]}, dtype="str")
     assert find_time_column(frame, "patient") is None
-    assert find_time_column(frame.rename(columns={"days": "day_ici"}), "patient") == TimeColumn("day", "day_ici")
+    for column in ("day", "day_ici", "days_from_first_dose"):
+        assert find_time_column(frame.rename(columns={"days": column}), "patient") == TimeColumn("day", column)
     assert find_time_column(frame.assign(patient=list("abcd")), "patient") == TimeColumn("day", "days")
 
 
