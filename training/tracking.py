@@ -42,6 +42,8 @@ KIND = {"mlflow.experimentKind": "custom_model_development"}
 MODE = "workflowType=machine_learning"
 """Query of an address of the MLflow UI, by which it opens for machine learning."""
 _DESCRIPTION = "mlflow.note.content"
+LONGEST_NOTE = 7900
+"""Characters of a description that MLflow keeps; the whole card is an artefact."""
 VIEW = "comparison"
 """Key of a view that each experiment keeps, in which the MLflow UI compares its runs, the best first."""
 _SHARED_VIEW = f"mlflow.sharedViewState.{VIEW}"
@@ -54,6 +56,13 @@ MODEL_COLUMNS = (
 The UI puts tags after metrics, and shows five columns of both on a screen of 1280 pixels: the verdict on the model's
 skill is the fifth.
 """
+COLUMN_MEANINGS = (
+    "`auroc`, with the 95% interval `auroc_lower` to `auroc_upper`: how well the probability as served ranks held-out "
+    "patients; 0.5 is chance. `gain`: the AUROC minus that of the best baseline of covariates. `skill`: whether the "
+    "model is better than chance. A run *on* another cohort validates a registered model there, and its metrics begin "
+    "with `external_`."
+)
+"""What `MODEL_COLUMNS` and the runs of an experiment mean, for its description."""
 
 
 @contextmanager
@@ -163,6 +172,13 @@ def cohort_tags(cohorts: Sequence[Cohort]) -> dict[str, str]:
         "manifests": ", ".join(f"{cohort.name} {manifest_digest(cohort.manifest)}" for cohort in cohorts),
         "taxokine.version": version("taxokine"),
     }
+
+
+def log_description(run_id: str, text: str) -> None:
+    """Show a text in Markdown as a run's description, above what links it to the server."""
+    store = client()
+    links = store.get_run(run_id).data.tags.get(_DESCRIPTION, "")
+    _log(store, run_id, {}, {}, {_DESCRIPTION: f"{text[:LONGEST_NOTE]}\n\n{links}".strip()})
 
 
 def log_metrics(run_id: str, metrics: Mapping[str, float | None]) -> None:

@@ -180,6 +180,8 @@ def test_the_ui_has_a_view_with_the_columns_to_compare_by(result):
     assert path == f"/#/experiments/{stored.experiment_id}/runs?{view}"
     assert stored.tags["mlflow.experimentKind"] == "custom_model_development"
     assert stored.tags["mlflow.note.content"].startswith("**objective_response**: complete or partial response")
+    for column in ("auroc", "gain", "skill"):
+        assert f"`{column}`" in stored.tags["mlflow.note.content"]
     view = json.loads(stored.tags[f"mlflow.sharedViewState.{tracking.VIEW}"])
     columns = {column.replace("metrics.", "metrics.`").replace("tags.", "tags.`") + "`" for column in frame.columns}
     assert set(view["selectedColumns"]) - {"attributes.`Created`"} <= columns

@@ -48,6 +48,12 @@ RUN_COLUMNS = (
     *("tags.cohorts", "tags.simulated"),
 )
 """The columns of each run in the MLflow UI."""
+_DESCRIPTION = (
+    "**engraftment**: a recipient's stool after a transplant, from the stool before and the donor's\n\n"
+    "Of held-out transplants, whose donor was left out too: `bray_curtis` and `aitchison`, the mean distance of the "
+    "prediction from the stool after, the smaller the better; `presence_auroc`, how well it tells which of two "
+    "recipients has a taxon after, 0.5 being chance. Each run's description has the simple expectations beside it."
+)
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ def train_engraftment(names: Sequence[str], progress: Progress | None = None) ->
     cohort_names = ",".join(cohort.name for cohort in cohorts)
     params = {"cohorts": cohort_names, "transplants": len(profiles)}
     with tracking.experiment_run(
-        EXPERIMENT, cohort_names, tracking.cohort_tags(cohorts), params, RUN_COLUMNS
+        EXPERIMENT, cohort_names, tracking.cohort_tags(cohorts), params, RUN_COLUMNS, _DESCRIPTION
     ) as run_id:
         bundle = validated_bundle(profiles, tuple(cohort.name for cohort in cohorts), progress or Progress())
         sentence = verdict(bundle.evidence)
@@ -139,7 +145,7 @@ def evaluate_engraftment(reference: str, name: str) -> EngraftmentResult:
     evidence = replace(bundle.evidence, validations=(*bundle.evidence.validations, validation))
     params = {"cohorts": cohort.name, "transplants": len(profiles), "model": f"engraftment/{served.version}"}
     with tracking.experiment_run(
-        EXPERIMENT, f"{cohort.name}, evaluated", tracking.cohort_tags([cohort]), params, RUN_COLUMNS
+        EXPERIMENT, f"{cohort.name}, evaluated", tracking.cohort_tags([cohort]), params, RUN_COLUMNS, _DESCRIPTION
     ) as run_id:
         _log_record(run_id, evidence, card(evidence, model.method))
     return EngraftmentResult(evidence, model.method, verdict(evidence), served.version, run_id)
@@ -223,7 +229,7 @@ def _fold_models(profiles: TransplantProfiles) -> ModelWithout:
 
 
 def _log_record(run_id: str, evidence: EngraftmentEvidence, text: str) -> None:
-    """Log every method's accuracy as metrics, the evidence as JSON, and the card."""
+    """Log every method's accuracy as metrics, the evidence as JSON, and the card, which describes the run too."""
     metrics: dict[str, float | None] = {"transplants": evidence.transplants, "donors": evidence.donors}
     for validation in evidence.validations:
         scheme = validation.scheme.replace(" ", "_")
@@ -233,6 +239,7 @@ def _log_record(run_id: str, evidence: EngraftmentEvidence, text: str) -> None:
             quantities = ("bray_curtis", "aitchison", "presence_auroc", "bray_curtis_excess", "aitchison_excess")
             metrics |= interval_metrics({f"{name}/{quantity}": getattr(accuracy, quantity) for quantity in quantities})
     tracking.log_metrics(run_id, metrics)
+    tracking.log_description(run_id, text)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "card.md").write_text(text, encoding="utf-8")

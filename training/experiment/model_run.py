@@ -35,8 +35,6 @@ VALIDATION = "validation.json"
 """Artefact of a run with the whole validation record."""
 SKILL = {True: "shown", None: "unconfirmed", False: "not shown"}
 """The tag `skill`, which says whether a model discriminates better than chance, by `Evidence.beats_chance`."""
-LONGEST_NOTE = 7900
-"""Characters of a run's description that MLflow keeps; the whole card is an artefact."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ def _tags(validation: Validation, card: str) -> dict[str, str]:
         "blocks": "+".join(validation.blocks),
         "simulated": str(evidence.simulated).lower(),
         "evidence": evidence.sentence,
-        "mlflow.note.content": (registration + _card_opening(card))[:LONGEST_NOTE],
+        "mlflow.note.content": (registration + _card_opening(card))[: tracking.LONGEST_NOTE],
     }
 
 

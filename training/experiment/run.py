@@ -138,8 +138,9 @@ def train(
     tags[tracking.SPECIFICATION] = digest
     name = " + ".join(cohort.name for cohort in cohorts)
     sweep_registrations()
+    meaning = f"{description[0]}\n\n{tracking.COLUMN_MEANINGS}"
     with tracking.experiment_run(
-        outcome, name, tags, experiment.params(), description=description[0], resumed=unfinished.run_id
+        outcome, name, tags, experiment.params(), description=meaning, resumed=unfinished.run_id
     ) as parent:
         tracking.log_table(table, outcome, outcome_vector(table, outcome))
         trained = _train_models(experiment, table, sets, context, progress, workers, unfinished)

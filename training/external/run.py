@@ -167,7 +167,7 @@ def _log_run(name: str, served: ServedModel, validation: ExternalValidation, pat
     }
     params = {"model": name, "cohort": validation.cohort}
     with (
-        tracking.experiment_run(outcome, f"{name} validated on {validation.cohort}", tags, params) as run_id,
+        tracking.experiment_run(outcome, f"on {validation.cohort}: {name}", tags, params) as run_id,
         tempfile.TemporaryDirectory() as scratch,
     ):
         folder = Path(scratch)

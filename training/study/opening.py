@@ -9,7 +9,7 @@ from features.audit import Finding
 from features.cohort import Cohort
 from training.study.analysis.limits import cohort_limits
 from training.study.section import Section
-from training.study.sentences import write_sentences
+from training.study.sentences import as_sentence, write_sentences
 
 MAX_BULLETS = 6
 """Bullets that open the page."""
@@ -37,6 +37,17 @@ class Opening:
     qualifiers: tuple[str, ...]
     bullets: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
+
+    @property
+    def markdown(self) -> str:
+        """The opening as Markdown."""
+        paragraphs = [f"**{_paragraph(self.verdict)}**", _paragraph(self.qualifiers)]
+        bullets = "\n".join(f"- {_paragraph(sentences)}" for sentences in self.bullets)
+        return "\n\n".join(filter(None, (*paragraphs, bullets, _paragraph(self.notes))))
+
+
+def _paragraph(sentences: Sequence[str]) -> str:
+    return " ".join(map(as_sentence, sentences))
 
 
 def opening(cohort: Cohort, findings: Sequence[Finding], sections: Sequence[Section]) -> Opening:

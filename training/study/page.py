@@ -28,7 +28,7 @@ from training.study.codes import patient_codes
 from training.study.formatting import count_noun
 from training.study.opening import opening
 from training.study.section import ReportTable, Section
-from training.study.sentences import TEMPLATES, write_sentences
+from training.study.sentences import TEMPLATES, as_sentence, write_sentences
 
 MAX_ROWS = 20
 """Rows of a table that the page shows whole; its CSV holds all."""
@@ -212,13 +212,6 @@ def cell_text(value: object, percent: bool = False) -> str:
         number = float(value)
         return _percent(number) if percent and np.isfinite(number) else _digits(number)
     return str(value)
-
-
-def as_sentence(text: str) -> str:
-    """Return a text with a full stop, and a capital unless its first word is a name such as `day_fmt` or iUPD."""
-    word = text.partition(" ")[0]
-    initial = text[0].upper() if word.islower() and "_" not in word else text[0]
-    return f"{initial}{text[1:].removesuffix('.')}."
 
 
 def _labelled(svgs: Mapping[str, str], sections: Sequence[Section]) -> dict[str, str]:

@@ -14,7 +14,9 @@ from training import tracking
 from training.progress import Progress
 from training.study.report import write_pooled_report
 from training.study.sections.pooled import pooled_section
+from training.study.sentences import as_sentence
 from training.study.study import (
+    DESCRIPTION,
     EXPERIMENT,
     RECORD,
     RUN_COLUMNS,
@@ -53,7 +55,7 @@ def run_pooled_study(
         trials = [cohort.name for cohort in cohorts]
         tags = tracking.cohort_tags(cohorts) | {"cohorts": ", ".join(trials)}
         params = {"cohort": ", ".join(trials), "windows": ", ".join(window.name for window in windows)}
-        with tracking.experiment_run(EXPERIMENT, " + ".join(trials), tags, params, RUN_COLUMNS) as run_id:
+        with tracking.experiment_run(EXPERIMENT, " + ".join(trials), tags, params, RUN_COLUMNS, DESCRIPTION) as run_id:
             progress.begin("pooling, drawing and logging", 1)
             sections = [pooled_section(cohorts, windows)]
             metrics = run_metrics(sections)
@@ -61,6 +63,7 @@ def run_pooled_study(
             record = {"taxokine": version("taxokine"), "cohorts": trials, "run_id": run_id, "metrics": metrics}
             (folder / RECORD).write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8")
             tracking.log_metrics(run_id, metrics)
+            tracking.log_description(run_id, "\n\n".join(map(as_sentence, sections[0].headlines)))
             tracking.log_folder(run_id, folder)
             progress.advance()
     return StudyResult(out / "report.html", run_id, tuple(sections))

@@ -80,3 +80,10 @@ def _template(name: str) -> Template:
     )
     environment.filters |= FILTERS | LABELS
     return environment.get_template(f"{name}.jinja")
+
+
+def as_sentence(text: str) -> str:
+    """Return a text with a full stop, and a capital unless its first word is a name such as `day_fmt` or iUPD."""
+    word = text.partition(" ")[0]
+    initial = text[0].upper() if word.islower() and "_" not in word else text[0]
+    return f"{initial}{text[1:].removesuffix('.')}."

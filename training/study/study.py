@@ -24,6 +24,7 @@ from features.trajectories import WINDOWS, Window
 from training import tracking
 from training.progress import Progress
 from training.study.analysis.stopping import LIMIT
+from training.study.opening import opening
 from training.study.report import write_report
 from training.study.section import Section
 
@@ -35,6 +36,11 @@ RUN_COLUMNS = (
     *("tags.cohorts", "tags.simulated"),
 )
 """The columns of each study in the MLflow UI."""
+DESCRIPTION = (
+    "**study**: trials analysed on their own\n\nEach run holds its report, figures and tables, and is described by how "
+    "the report opens; metrics are grouped by section."
+)
+"""Of the experiment."""
 REFUSED = ("donor-is-patient", "unfinished-manifest")
 """Findings of the audit with which nothing is analysed; the report names all others."""
 RECORD = "study.json"
@@ -127,11 +133,12 @@ def run_study(
         tags = tracking.cohort_tags([cohort])
         window_names = ", ".join(window.name for window in windows)
         params = {"cohort": cohort.name, "windows": window_names, "stop_above": f"{stop_above:g}"}
-        with tracking.experiment_run(EXPERIMENT, cohort.name, tags, params, RUN_COLUMNS) as run_id:
+        with tracking.experiment_run(EXPERIMENT, cohort.name, tags, params, RUN_COLUMNS, DESCRIPTION) as run_id:
             section_list = _make_sections(cohort, sections or study_sections(windows, stop_above), progress)
             metrics = run_metrics(section_list)
             progress.begin("drawing, writing and logging", 2 + sum(len(section.figures) for section in section_list))
             write_report(folder, cohort, findings, section_list, run_id, progress.advance)
+            tracking.log_description(run_id, opening(cohort, findings, section_list).markdown)
             _write_record(folder, cohort, run_id, metrics)
             progress.advance()
             tracking.log_metrics(run_id, metrics)

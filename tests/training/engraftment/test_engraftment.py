@@ -145,6 +145,8 @@ def test_a_trained_model_is_registered_and_predicts_alike_everywhere(path, store
         run.data.metrics[f"donors_left_out/regression/bray_curtis{end}"] for end in ("_lower", "", "_upper")
     )
     assert 0 <= lower < value < upper <= 1
+    assert run.data.tags["mlflow.note.content"].startswith("# Engraftment model\n")
+    assert "`bray_curtis`" in mlflow.get_experiment_by_name("engraftment").tags["mlflow.note.content"]
     assert "SIM-0" not in json.dumps([run.data.params, run.data.tags])
     taxa = served.bundle.model.taxa
     stool, donor = {taxa[0]: 0.5, taxa[4]: 0.5}, {taxa[1]: 1.0}

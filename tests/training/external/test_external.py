@@ -140,6 +140,8 @@ def test_the_run_is_linked_to_the_version_and_names_no_patient(run, served, othe
     logged = mlflow.get_run(result.run_id)
     assert logged.data.tags["model"] == result.model == f"{OUTCOME}/1"
     assert logged.data.tags["cohort"] == "other_hospital"
+    # The UI shows some twenty characters of a name.
+    assert logged.info.run_name == f"on other_hospital: {result.model}"
     assert logged.data.metrics["external_predicted"] == result.validation.predicted
     assert "auroc" not in logged.data.metrics
     source = registry.client().get_model_version(OUTCOME, "1").source

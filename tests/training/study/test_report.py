@@ -21,7 +21,6 @@ from taxokine.simulation import Trial, simulate_trial
 from training.study.page import (
     FIRST_ROWS,
     MAX_ROWS,
-    as_sentence,
     cell_text,
     css_string,
     figure_class,
@@ -32,6 +31,7 @@ from training.study.page import (
 )
 from training.study.report import write_report
 from training.study.section import ReportFigure, ReportTable, Section
+from training.study.sentences import as_sentence
 
 VOID = {"meta", "br", "img", "hr", "input", "link"}
 

@@ -171,6 +171,9 @@ def test_no_identifier_reaches_mlflow_or_the_report(name, small, store, tmp_path
         "patients", "arms", "safety", "immune", "microbiome", "donors", "links"
     ]  # fmt: skip
     assert len(study.sections) == len(study_sections())
+    note = client().get_run(study.run_id).data.tags["mlflow.note.content"]
+    assert note.startswith("**This study can say how its ")
+    assert "\n- Overall survival: " in note or "\n- Objective response" in note
     (tmp_path / "mlflow").mkdir()
     cohort = read_cohort(manifest, settings().data)
     report, artefacts = files(tmp_path / "out"), files(logged(study.run_id, tmp_path / "mlflow"))
