@@ -18,8 +18,8 @@ def day_axis(axes: Axes, days: Vector) -> None:
     """Spread the first month, in which most changes happen, on an axis of days."""
     axes.set_xscale("symlog", linthresh=30, linscale=0.8)
     last_day = max(days.max(), 30)
-    # Beyond a year and a half, the label of day 90 would stand too near its neighbours.
-    late_ticks = (90, 300) if last_day < 540 else (300,)
+    # Much beyond a year, the label of day 90 would touch that of day 300.
+    late_ticks = (90, 300) if last_day < 400 else (300,)
     ticks = [day for day in (-30, 0, 30) if days.min() - 10 <= day <= 1.4 * last_day]
     ticks += [day for day in late_ticks if day <= 1.1 * last_day]
     axes.set_xticks(ticks, [f"{day}".replace("-", "−") for day in ticks])

@@ -16,7 +16,7 @@ def course(number: int, last_day: float, highest: float) -> DistanceCourse:
 
 @pytest.mark.parametrize(
     ("last_day", "labels"), [(28, ["0", "30"]), (90, ["0", "30", "90"]), (300, ["0", "30", "90", "300"]),
-                             (900, ["0", "30", "300"])],
+                             (530, ["0", "30", "300"])],
 )  # fmt: skip
 def test_the_axis_of_days_has_a_label_near_its_last_day(last_day: float, labels: list[str]) -> None:
     axes = distances_figure([course(1, last_day, 0.5)]).get_axes()[0]

@@ -42,6 +42,7 @@ def test_the_change_between_visits_is_stated_and_the_summary_counts_subjects(tri
     assert " of the variation within patients" in sentence
     assert any(re.search(r"^\d+ of \d+ tests of groups, .* in up to \d+ subjects", text) for text in section.summary)
     assert section.headlines[0].startswith("Shannon's entropy changed by ")
+    assert "no exact test" not in section.headlines[0]
 
 
 def test_samples_in_no_window_are_counted_with_their_days(trial: Cohort) -> None:
@@ -65,6 +66,8 @@ def test_the_summary_of_five_patients_states_the_least_exact_p(trial: Cohort) ->
     patients = sorted(set(trial.samples.loc[~trial.samples["donor"], "patient"]))[:5]
     section = microbiome_section(with_patients(trial, patients))
     assert any("no exact two-sided p is below 0.0625" in sentence for sentence in section.summary)
+    # An interval that excludes 0 would pass for a test of them.
+    assert "patients; the interval assumes normal changes, and no exact test of so few patients" in section.headlines[0]
     assert any("donor" in sentence for sentence in section.missing)
 
 
