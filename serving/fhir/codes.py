@@ -5,10 +5,11 @@ The table `codes.json` names the source of each code system.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -32,39 +33,8 @@ TAXOKINE_OUTCOME = "urn:x-taxokine:outcome"
 BODY_MASS_INDEX = "39156-5"
 """LOINC code of the body mass index."""
 
+T = TypeVar("T")
 DrugTarget = Literal["PD-1", "PD-L1", "CTLA-4", "other", "chemotherapy"]
-
-
-@dataclass(frozen=True)
-class CodesByTumourSystem:
-    """Tumour types by code.
-
-    Attributes
-    ----------
-    snomed : dict of str to TumourType
-        By the whole code.
-    icd10 : dict of str to TumourType
-        By the beginning of a code.
-    """
-
-    snomed: dict[str, TumourType]
-    icd10: dict[str, TumourType]
-
-
-@dataclass(frozen=True)
-class CodesByDrugSystem:
-    """Targets of drugs by code.
-
-    Attributes
-    ----------
-    atc : dict of str to DrugTarget
-        By the beginning of a code.
-    rxnorm : dict of str to DrugTarget
-        By the whole code.
-    """
-
-    atc: dict[str, DrugTarget]
-    rxnorm: dict[str, DrugTarget]
 
 
 @dataclass(frozen=True)
@@ -77,14 +47,16 @@ class CodeTable:
         Source and licence of each code system.
     analytes : dict of str to str
         Canonical names of analytes by LOINC code, all of serum or plasma by mass per volume.
-    tumour_types : CodesByTumourSystem
-    drug_targets : CodesByDrugSystem
+    tumour_types : dict of str to dict
+        Tumour types by code system: "snomed" by the whole code, "icd10" by the beginning of a code.
+    drug_targets : dict of str to dict
+        Targets of drugs by code system: "rxnorm" by the whole code, "atc" by the beginning of a code.
     """
 
     sources: dict[str, str]
     analytes: dict[str, str]
-    tumour_types: CodesByTumourSystem
-    drug_targets: CodesByDrugSystem
+    tumour_types: dict[Literal["snomed", "icd10"], dict[str, TumourType]]
+    drug_targets: dict[Literal["rxnorm", "atc"], dict[str, DrugTarget]]
 
 
 @cache
@@ -97,9 +69,9 @@ def tumour_type(system: str, code: str) -> TumourType | None:
     """Return the tumour type of a code; None where the code is unknown, or does not decide between types."""
     by_system = code_table().tumour_types
     if system == SNOMED:
-        return by_system.snomed.get(code)
+        return by_system["snomed"].get(code)
     if system.startswith(ICD10_PREFIX) or system == ICD10_GM:
-        return next((kind for start, kind in by_system.icd10.items() if code.upper().startswith(start)), None)
+        return _by_beginning(by_system["icd10"], code)
     return None
 
 
@@ -107,7 +79,9 @@ def drug_target(system: str, code: str) -> DrugTarget | None:
     """Return the target of a drug, "chemotherapy" for cytotoxic drugs; None for other drugs and unknown codes."""
     by_system = code_table().drug_targets
     if system == RXNORM:
-        return by_system.rxnorm.get(code)
-    if system == ATC:
-        return next((target for start, target in by_system.atc.items() if code.upper().startswith(start)), None)
-    return None
+        return by_system["rxnorm"].get(code)
+    return _by_beginning(by_system["atc"], code) if system == ATC else None
+
+
+def _by_beginning(meanings: Mapping[str, T], code: str) -> T | None:
+    return next((meaning for start, meaning in meanings.items() if code.upper().startswith(start)), None)
