@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import sys
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
+
+if TYPE_CHECKING:
+    from serving.accounts import Accounts
 
 ROLES = click.Choice(["clinician", "researcher"])
 password_stdin = click.option("--password-stdin", "from_stdin", is_flag=True,
                            help="Read the password from the first line of standard input.")  # fmt: skip
+
+
+def _accounts() -> Accounts:
+    # The library of databases takes a third of a second to import; no help waits for it.
+    from serving.accounts import open_accounts
+
+    return open_accounts()
 
 
 def _ask_password(from_stdin: bool) -> str:
@@ -47,18 +57,14 @@ def users_add(name: str, role: Literal["clinician", "researcher"], from_stdin: b
 
     A name has no spaces; upper and lower case are the same. A removed user is let in again.
     """
-    from serving.accounts import open_accounts
-
-    open_accounts().add_user(name, role, _ask_password(from_stdin))
+    _accounts().add_user(name, role, _ask_password(from_stdin))
     click.echo(f"{name} can sign in, as {role}")
 
 
 @users.command("list")
 def users_list() -> None:
     """List the users: name, role, since when, and whether removed."""
-    from serving.accounts import open_accounts
-
-    for user in open_accounts().users():
+    for user in _accounts().users():
         removed = f"   removed {user.disabled:%Y-%m-%d}" if user.disabled else ""
         click.echo(f"{user.name:<22}{user.role:<13}{user.created:%Y-%m-%d}{removed}")
 
@@ -68,9 +74,7 @@ def users_list() -> None:
 @password_stdin
 def users_password(name: str, from_stdin: bool) -> None:
     """Give NAME a new password, and end the user's sessions."""
-    from serving.accounts import open_accounts
-
-    open_accounts().set_password(name, _ask_password(from_stdin))
+    _accounts().set_password(name, _ask_password(from_stdin))
     click.echo(f"{name} has a new password, and must sign in again")
 
 
@@ -79,9 +83,7 @@ def users_password(name: str, from_stdin: bool) -> None:
 @click.argument("role", type=ROLES)
 def users_role(name: str, role: Literal["clinician", "researcher"]) -> None:
     """Give NAME another role, and end the user's sessions."""
-    from serving.accounts import open_accounts
-
-    open_accounts().set_role(name, role)
+    _accounts().set_role(name, role)
     click.echo(f"{name} is a {role} now, and must sign in again")
 
 
@@ -89,9 +91,7 @@ def users_role(name: str, role: Literal["clinician", "researcher"]) -> None:
 @click.argument("name")
 def users_remove(name: str) -> None:
     """Let NAME sign in no more, and end the user's sessions; the name stays listed, as removed."""
-    from serving.accounts import open_accounts
-
-    open_accounts().remove_user(name)
+    _accounts().remove_user(name)
     click.echo(f"{name} can sign in no more")
 
 
@@ -113,9 +113,7 @@ def keys() -> None:
 @click.argument("name")
 def keys_add(name: str) -> None:
     """Make an API key called NAME, and print it, the only time it is seen."""
-    from serving.accounts import open_accounts
-
-    click.echo(open_accounts().keys.add(name))
+    click.echo(_accounts().keys.add(name))
     click.echo("shown only now; the database holds its hash", err=True)
 
 
@@ -142,9 +140,7 @@ def keys_signing(file: str) -> None:
 @keys.command("list")
 def keys_list() -> None:
     """List the API keys: name, last four characters, since when, and whether revoked."""
-    from serving.accounts import open_accounts
-
-    for key in open_accounts().keys.descriptions():
+    for key in _accounts().keys.descriptions():
         revoked = f"   revoked {key.revoked:%Y-%m-%d}" if key.revoked else ""
         click.echo(f"{key.name:<22}{'…' + (key.last_four or '????'):<8}{key.created:%Y-%m-%d}{revoked}")
 
@@ -153,7 +149,5 @@ def keys_list() -> None:
 @click.argument("name")
 def keys_revoke(name: str) -> None:
     """Let the API key called NAME open nothing any more."""
-    from serving.accounts import open_accounts
-
-    open_accounts().keys.revoke(name)
+    _accounts().keys.revoke(name)
     click.echo(f"{name} is revoked; running servers refuse it within 5 seconds")

@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from models.patient_input import Candidate
+    from serving.record.store import RecordStore
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -36,9 +37,7 @@ def audit() -> None:
 @click.option("--patient", metavar="ID", help="Only the questions about this patient.")
 def audit_list(patient: str | None) -> None:
     """List the questions: number, time, who asked, where, and the models that answered."""
-    from serving.record.recorder import open_store
-
-    for entry in open_store().entries(patient):
+    for entry in _store().entries(patient):
         models = ", ".join(json.loads(entry.models))
         click.echo(f"{entry.number:>7}  {entry.time:%Y-%m-%d %H:%M:%S}  {entry.asker:<22}{entry.route:<32}{models}")
 
@@ -46,9 +45,7 @@ def audit_list(patient: str | None) -> None:
 @audit.command("head")
 def audit_head() -> None:
     """Print the end of the record as one line; a copy kept elsewhere shows later that nothing was removed."""
-    from serving.record.recorder import open_store
-
-    click.echo(open_store().head().to_json())
+    click.echo(_store().head().to_json())
 
 
 @audit.command("verify")
@@ -57,10 +54,9 @@ def audit_head() -> None:
 def audit_verify(head_file: Path | None) -> None:
     """Find what was altered, removed, inserted or moved in the record; exit with status 1 if anything was."""
     from serving.record.chain import RecordHead
-    from serving.record.recorder import open_store
 
     head = RecordHead.from_json(head_file.read_text(encoding="utf-8")) if head_file else None
-    store = open_store()
+    store = _store()
     findings = store.verify(head)
     for finding in findings:
         click.echo(finding)
@@ -78,11 +74,10 @@ def audit_verify(head_file: Path | None) -> None:
 def audit_replay(number: int, request_file: Path | None) -> None:
     """Predict anew what entry NUMBER records, by the same versions of the models; exit with status 1 if it differs."""
     from models.registry import find_model
-    from serving.record.recorder import open_store
     from serving.record.replay import replay
 
     candidate = _read_candidate(request_file) if request_file else None
-    result = replay(open_store(), number, lambda name, version: find_model(f"{name}/{version}"), candidate)
+    result = replay(_store(), number, lambda name, version: find_model(f"{name}/{version}"), candidate)
     entry = result.entry
     click.echo(f"entry {entry.number}: {entry.route} by {entry.asker}, {entry.time:%Y-%m-%d %H:%M:%S} UTC")
     for item in result.probabilities:
@@ -105,10 +100,15 @@ def audit_erase(patient: str) -> None:
 
     Backups of the database from before still hold the key, encrypted: delete them too.
     """
+    count = _store().erase(patient, f"shell {getpass.getuser()}"[:80])
+    click.echo(f"the key is destroyed: {count} {'entry' if count == 1 else 'entries'} can no longer be opened")
+
+
+def _store() -> RecordStore:
+    # As the accounts: no help waits for the library of databases.
     from serving.record.recorder import open_store
 
-    count = open_store().erase(patient, f"shell {getpass.getuser()}"[:80])
-    click.echo(f"the key is destroyed: {count} {'entry' if count == 1 else 'entries'} can no longer be opened")
+    return open_store()
 
 
 def _read_candidate(file: Path) -> Candidate:
