@@ -29,7 +29,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from features.errors import BundleError
 from features.outcomes import OUTCOME_IDS
-from models.calibration import Calibration, CalibrationState
+from models.calibration import Calibration
 from models.encoder import BlockEncoder, EncoderState, Feature, missing_value
 from models.evidence import Documented, Evidence, TrainingPopulation, Validation
 from models.evidence_upgrade import (
@@ -148,7 +148,7 @@ class BundleDescription(Documented):
     """Id of the outcome."""
     family: str
     """Family of classifiers."""
-    calibration: CalibrationState
+    calibration: Calibration
     """Calibration of the log-odds."""
     units: dict[str, str]
     """Unit of each immune measurement."""
@@ -183,7 +183,7 @@ def save_bundle(model: Model, folder: Path) -> None:
         protocol=PROTOCOL,
         outcome=model.outcome,
         family=model.family,
-        calibration=model.calibration.state(),
+        calibration=model.calibration,
         units=model.units,
         profilers=model.profilers,
         evidence=model.evidence.to_json(),
@@ -246,7 +246,7 @@ def _model(description: BundleDescription, contents: Mapping[str, bytes]) -> Mod
         family=family,
         encoder=encoder,
         predictor=_predictor(contents),
-        calibration=Calibration.from_state(description.calibration),
+        calibration=description.calibration,
         units=description.units,
         profilers=description.profilers,
         evidence=evidence,

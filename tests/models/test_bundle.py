@@ -79,7 +79,7 @@ def test_a_loaded_model_predicts_as_the_saved_one(tmp_path: Path, family: str, r
     assert tables[0]["probability"].notna().mean() > 0.9
     for name in ("outcome", "family", "units", "profilers", "evidence", "card", "blocks", "validation", "card_html"):
         assert getattr(loaded, name) == getattr(saved, name)
-    assert loaded.calibration.state() == saved.calibration.state()
+    assert loaded.calibration == saved.calibration
     assert loaded.reference is not None
     assert saved.reference is not None
     assert loaded.reference.state() == saved.reference.state()
