@@ -71,16 +71,6 @@ class EngraftmentBundle:
 
 
 @dataclass(frozen=True)
-class ScoreState(Documented):
-    """A linear function of the covariates."""
-
-    intercept: float
-    """Value where every covariate is 0."""
-    coef: tuple[float, ...]
-    """Slopes, in the order of the covariates."""
-
-
-@dataclass(frozen=True)
 class EngraftmentDescription(Documented):
     """Content of `engraftment.json`."""
 
@@ -92,9 +82,9 @@ class EngraftmentDescription(Documented):
     """Taxa of the profiles."""
     floor: float
     """Smallest proportion of which a logarithm is taken."""
-    presence: ScoreState
+    presence: LinearScore
     """Log-odds of presence."""
-    abundance: ScoreState
+    abundance: LinearScore
     """Mean log-proportion where present."""
     scale: float
     """SD of the log-proportion where present."""
@@ -123,8 +113,8 @@ def save_engraftment(bundle: EngraftmentBundle, folder: Path) -> None:
         method=model.method,
         taxa=model.taxa,
         floor=model.floor,
-        presence=ScoreState(model.presence.intercept, tuple(model.presence.coef.tolist())),
-        abundance=ScoreState(model.abundance.intercept, tuple(model.abundance.coef.tolist())),
+        presence=model.presence,
+        abundance=model.abundance,
         scale=model.scale,
         evidence=bundle.evidence,
     )
@@ -168,8 +158,8 @@ def _bundle(contents: Mapping[str, bytes]) -> EngraftmentBundle:
         method=description.method,
         taxa=description.taxa,
         floor=description.floor,
-        presence=LinearScore(description.presence.intercept, np.array(description.presence.coef)),
-        abundance=LinearScore(description.abundance.intercept, np.array(description.abundance.coef)),
+        presence=description.presence,
+        abundance=description.abundance,
         scale=description.scale,
         other_recipients=OtherRecipients(
             *(arrays[f"others_{name}"] for name in ("proportion", "log_proportion", "prevalence"))

@@ -25,6 +25,7 @@ from scipy.special import expit, ndtri
 
 from features.arrays import Mask, Matrix, Vector
 from features.errors import InputError
+from models.evidence import Documented
 
 Baseline = Literal["recipient unchanged", "donor copied", "their mean", "mean of others after"]
 Method = Literal["regression", Baseline]
@@ -106,15 +107,17 @@ def is_possible(stool_before: Matrix, donor: Matrix, other_recipients: OtherReci
 
 
 @dataclass(frozen=True)
-class LinearScore:
-    """A linear function of the covariates; `coef` is (n_columns,)."""
+class LinearScore(Documented):
+    """A linear function of the covariates."""
 
     intercept: float
-    coef: Vector
+    """Value where every covariate is 0."""
+    coef: tuple[float, ...]
+    """Slopes, in the order of the covariates."""
 
     def of_columns(self, columns: Matrix) -> Vector:
         """Return the score of each row, (n_rows,)."""
-        return self.intercept + columns @ self.coef
+        return np.asarray(self.intercept + columns @ np.array(self.coef))
 
 
 @dataclass(frozen=True)

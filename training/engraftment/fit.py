@@ -76,4 +76,4 @@ def _ridge(columns: Matrix, logs: Vector) -> LinearScore:
 
 def _on_original_scale(scaler: StandardScaler, coef: Vector, intercept: float) -> LinearScore:
     slopes = coef / scaler.scale_
-    return LinearScore(intercept - float(slopes @ scaler.mean_), slopes)
+    return LinearScore(intercept - float(slopes @ scaler.mean_), tuple(slopes.tolist()))
