@@ -89,6 +89,8 @@ _PARTED_NUMBERS = re.compile(r"\d[\W_]+\d")
 """What is no number of an interleukin: IL6_1 is IL-6 of visit 1, or a second well, and not IL-61."""
 _INTERLEUKIN_NAME = re.compile(r"IL-\d+\w?")
 _INTERLEUKIN = re.compile(r"il(\d+)([a-g]?)")
+_WITH_SUBTYPES = {"1", "12", "17", "23", "27", "28", "36"}
+"""Numbers of the interleukins, and of those with chains, that letters part; IL6_A is IL-6 of a visit or a group A."""
 
 
 def immune_column(analyte: str, unit: ImmuneUnit) -> Column:
@@ -162,6 +164,8 @@ def _known_analyte(name: str) -> str | None:
     interleukin = _INTERLEUKIN.fullmatch(spelling)
     if interleukin and not _PARTED_NUMBERS.search(name):
         number, letter = interleukin.groups()
+        if letter and number.lstrip("0") not in _WITH_SUBTYPES:
+            return None
         return f"IL-{int(number)}{letter.upper()}"
     return None
 

@@ -171,6 +171,8 @@ def _parse_censored(cell: str, unit: ImmuneUnit, lloq: float, uloq: float) -> Me
 
 def _not_a_measurement(cell: str) -> InputError:
     hint = "; write the decimal mark as a point" if re.fullmatch(r"[<>]?\s*-?\d+,\d+", cell) else ""
+    if re.fullmatch(r"[<>]?\s*[1-9]\d{0,2}(,\d{3})+(\.\d+)?", cell):
+        hint = "; the comma may part thousands or decimals: write the number without marks between thousands"
     return InputError(
         f"{cell!r} is not a measurement; expected a number, '<limit', '>limit', 'OOR<', 'OOR>', '*number' for an "
         f"extrapolated one, a code named under below, above or missing, or nothing{hint}"

@@ -173,7 +173,8 @@ def is_feature_id(label: str) -> bool:
 
 def are_feature_ids(labels: Sequence[str]) -> bool:
     """Tell whether labels are ids of features; numbers alone may be the names of samples too."""
-    return 2 * sum(is_feature_id(label) and not label.isdigit() for label in labels) > max(len(labels), 1)
+    n_ids = sum(is_feature_id(label) and re.fullmatch(r"\d+(\.\d+)?", label) is None for label in labels)
+    return 2 * n_ids > max(len(labels), 1)
 
 
 def is_placeholder(name: str) -> bool:

@@ -159,6 +159,11 @@ KINDS: Mapping[str, Kind] = {
         "shares of logarithms are no shares of the community, and rare taxa weigh nearly as much as common ones",
         "give the amounts before a logarithm was taken",
     ),
+    "presence-alone": Kind(
+        "warning",
+        "presence tells no abundances: each taxon that is there counts as the same share of its sample",
+        "give the table of counts or proportions from which presence was taken",
+    ),
     "closed-counts": Kind(
         "warning",
         "counts of equal sums were rarefied, or are proportions written as counts",

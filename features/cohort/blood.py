@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from features.cohort.summary_rows import check_no_summary_rows
 from features.days import DayRule
 from features.errors import ManifestError
 from features.immune import VISIT_KEY, ImmuneSpec, ImmuneTable, SideColumn, read_immune
@@ -171,6 +172,7 @@ def _check_patients(
             f"(such as {samples['patient'].iloc[0]!r}); check immune.patient, or name the column of samples as "
             "immune.sample"
         )
+    check_no_summary_rows(draws, column, set(samples["patient"]))
     if listed_patients is None:
         return
     is_unknown = ~names.isin({*listed_patients, *samples["patient"]})

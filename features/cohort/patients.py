@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from features.cohort.samples import donor_rows
+from features.cohort.summary_rows import check_no_summary_rows
 from features.columns import Column
 from features.errors import FileError, InputError
 from features.manifest import Arms, ClinicalField, Manifest, ManifestPopulation, Patients, PopulationColumn
@@ -75,6 +76,7 @@ def read_patient_sheet(
     if part.file == manifest.samples.file:
         # Donors may have been patients of an earlier trial, with outcomes of their own.
         table = table.select(~donor_rows(manifest.samples, table))
+    check_no_summary_rows(table, part.patient, set(samples["patient"]))
     without_row = samples[~samples["donor"] & ~samples["patient"].isin(table.column(part.patient))]
     if not without_row.empty:
         sample = without_row.iloc[0]

@@ -26,7 +26,7 @@ from features.draft.columns import (
 from features.draft.immune_columns import draft_row_filter, value_column_lines
 from features.draft.patients import CLINICAL_COLUMN
 from features.draft.samples import SamplesDraft
-from features.draft.times import date_columns, label_column
+from features.draft.times import date_columns, date_questions, label_column
 from features.draft.visit_columns import find_visit_columns
 from features.draft.visit_labels import days_of_labels
 from features.draft.yaml_lines import in_yaml
@@ -267,7 +267,7 @@ def _draft_time(
         return f"  day: {in_yaml(rule)}  # guessed: the days of these weeks or months; TODO: confirm", {time.column}
     line = "  baseline: TODO  # TODO: the publication's words for when blood was drawn"
     if labels is None:
-        return line, set()
+        return "\n".join([line, *date_questions(sheet, sheet.frame, sheets)]), set()
     days = {label: "TODO" if day is None else day for label, day in labels[1].items()}
     stated_days = in_yaml({"column": labels[0], "labels": days})
     return f"{line}\n  # TODO: or state the day of each label: 'day: {stated_days}'", set()

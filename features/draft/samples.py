@@ -14,8 +14,11 @@ import pandas as pd
 
 from features.draft.columns import (
     TimeColumn,
+    columns_matching,
     find_patient_column,
     find_time_column,
+    holds_dates,
+    names_matching,
     patient_column_with_gaps,
     reported_patients,
     snake_case,
@@ -38,6 +41,8 @@ _SEQUENCER = re.compile(r"_S\d+(_L\d{3})?(_R?[12])?(_001)?$")
 """What Illumina's software adds to a sample's name: its number on the sheet, the lane, the read and 001."""
 _CLINICAL_COLUMN = f"{COVARIATE_COLUMN}|{BEST_RESPONSE_COLUMN}|{RESPONSE_COLUMN}"
 """The columns that report something of a patient, and of no technical control."""
+_MOST_DAYS = 8
+"""Days of which a question shows how they would be stated."""
 _CLOCKS = (
     (r"fmt|transplant", "day_fmt", "fecal microbiota transplantation"),
     (r"treatment|therapy|dose|ici|infusion", "day_ici", "first dose of immune checkpoint inhibitors"),
@@ -136,15 +141,8 @@ def draft_samples(
         lines.append(f"  separator: {in_yaml(match.separator)}  # guessed: it separates several names in one cell")
     controls = _find_controls(sheet, match.column, sheets)
     people = sheet.select(~controls)
-    patient = find_patient_column(people)
-    if patient:
-        n_patients = people.frame[patient].nunique()
-        lines.append(
-            f"  patient: {in_yaml(patient)}  # guessed: {n_patients} different values in {len(people.rows)} rows"
-        )
-    else:
-        patient = match.column
-        lines.append(_patient_question(people, match.column, sheets))
+    patient, line = _draft_patient(people, match.column, sheets)
+    lines.append(line)
     is_patient_open = lines[-1].startswith("  patient: TODO")
     donor_lines, donor_rows = draft_donors(people, patient, sheets)
     recipients = people.frame[~donor_rows]
@@ -153,6 +151,7 @@ def draft_samples(
     repeats = bool(recipients[patient].duplicated().any())
     lines += _time_lines(time, dates, labels, has_repeated_patients=repeats)
     lines += date_questions(sheet, recipients, sheets) if time is None and dates is None else []
+    lines += _question_of_day_1(recipients, time)
     lines += [*donor_lines, *control_lines(match.names_in_profiles(sheet.frame[match.column][controls], profiles))]
     clock_name, clock_index = _find_clock(time, dates, labels, has_donors=bool(donor_lines))
     patients = frozenset(recipients[patient])
@@ -181,6 +180,18 @@ def _find_controls(sheet: TextTable, sample_column: str, sheets: Sequence[TextTa
     return controls
 
 
+def _draft_patient(sheet: TextTable, sample_column: str, sheets: Sequence[TextTable]) -> tuple[str, str]:
+    """Return the column of the patient, or of the sample where none names one for every sample, and its line."""
+    if patient := find_patient_column(sheet):
+        n_patients = sheet.frame[patient].nunique()
+        note = f"guessed: {n_patients} different values in {len(sheet.rows)} rows"
+        return patient, f"  patient: {in_yaml(patient)}  # {note}"
+    if link := _find_clinical_link(sheet, sample_column, sheets):
+        place = f"{in_yaml(link.sheet)} has clinical columns of these in column {in_yaml(link.patient)}"
+        return link.column, f"  patient: {in_yaml(link.column)}  # guessed: {place}; TODO: confirm"
+    return sample_column, _patient_question(sheet, sample_column, sheets)
+
+
 def _patient_question(sheet: TextTable, sample_column: str, sheets: Sequence[TextTable]) -> str:
     """Return the line of the patient where no column names one for every sample."""
     if column := patient_column_with_gaps(sheet):
@@ -206,11 +217,36 @@ def _patient_question(sheet: TextTable, sample_column: str, sheets: Sequence[Tex
 
 
 class _Link(NamedTuple):
-    """The columns by which another sheet belongs to that of the samples, and its column of patients."""
+    """The columns by which another sheet, of a file, belongs to that of the samples, and its column of patients."""
 
     column: str
     other_column: str
     patient: str
+    sheet: str
+
+
+def _find_clinical_link(sheet: TextTable, sample_column: str, sheets: Sequence[TextTable]) -> _Link | None:
+    """Return the column that names the patients of another sheet with clinical columns; None where none does.
+
+    It is a column that no name tells, as a number of the study, and holds most of what identifies the other's rows:
+    no measurement and no date, which may differ between all rows too.
+    """
+    for other in sheets:
+        if other.path == sheet.path or not columns_matching(other, _CLINICAL_COLUMN):
+            continue
+        for other_column in other.header:
+            keys = other.frame[other_column]
+            is_clinical = names_matching([other_column], _CLINICAL_COLUMN) or holds_dates(keys)
+            if is_clinical or keys.duplicated().any() or (keys == "").any():
+                continue
+            for column in sheet.header:
+                names = set(sheet.frame[column])
+                is_shared = 2 * len(names & set(keys)) > len(names) and "" not in names
+                # Rows of two sheets may be numbered alike, and two measurements be equal.
+                is_name = not any(map(is_number, names)) or (column == other_column and all(map(str.isdecimal, names)))
+                if is_shared and is_name and column != sample_column:
+                    return _Link(column, other_column, other_column, other.path.name)
+    return None
 
 
 def _find_link(sheet: TextTable, other: TextTable) -> _Link | None:
@@ -231,7 +267,7 @@ def _find_link(sheet: TextTable, other: TextTable) -> _Link | None:
         other_columns = {column} & other_cells.keys() if all(map(is_number, names)) else other_cells
         for other_column in other_columns:
             if 2 * len(names & other_cells[other_column]) > len(names):
-                return _Link(column, other_column, patient)
+                return _Link(column, other_column, patient, other.path.name)
     return None
 
 
@@ -286,6 +322,19 @@ def _time_lines(
             f"  # TODO: or state the day of each label: 'day: {in_yaml({'column': labels[0], 'labels': label_days})}'"
         ]
     return ["  baseline: TODO  # TODO: the publication's words for when stool was sampled", *lines]
+
+
+def _question_of_day_1(recipients: pd.DataFrame, time: TimeColumn | None) -> list[str]:
+    """Return the question whether day 1 is that of the first dose, where days lead to it and none is 0."""
+    if time is None or time.key != "day" or time.pattern or time.labels:
+        return []
+    cells = list(recipients[time.column].unique())
+    days = {cell: float(cell.replace("\N{MINUS SIGN}", "-")) for cell in cells}
+    if 1 not in days.values() or 0 in days.values() or (min(days.values()) >= 0 and "study" not in time.column.lower()):
+        return []
+    labels = {cell: day - (day > 0) for cell, day in sorted(days.items(), key=lambda item: item[1])[:_MOST_DAYS]}
+    rule = in_yaml({"column": time.column, "labels": labels})
+    return [f"  # TODO: no day is 0; if the first dose is on day 1, as in CDISC's study days, state it: 'day: {rule}'"]
 
 
 def _find_clock(

@@ -71,7 +71,7 @@ def date_columns(
 
 
 def date_questions(sheet: TextTable, recipients: pd.DataFrame, sheets: Sequence[TextTable]) -> list[str]:
-    """Return what keeps columns of dates from dating the samples: a cell that is no date, or no date of day 0."""
+    """Return what keeps columns of dates from dating samples: a cell that is no date, or no date of day 0."""
     sampled = [name for name in names_matching(sheet.header, DATE_COLUMN) if _mostly_dates(recipients[name])]
     sampled = [name for name in sampled if not names_matching([name], INDEX_DATE_COLUMN)]
     if not sampled:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence, Set
 
 from features.analytes import is_known_analyte
-from features.draft.columns import columns_matching, find_patient_column
+from features.draft.columns import columns_matching, find_patient_column, patient_column_with_gaps
+from features.draft.immune import ANALYTE_COLUMN, VALUE_COLUMN
 from features.draft.outcomes import (
     BEST_RESPONSE_COLUMN,
     EVENT_TERM_COLUMN,
@@ -16,6 +17,7 @@ from features.draft.outcomes import (
     outcome_flag,
 )
 from features.draft.patients import CLINICAL_COLUMN
+from features.draft.visit_labels import days_of_labels
 from features.draft.yaml_lines import in_yaml
 from features.name_matching import NAME_DIFFERENCES, simplified
 from features.outcomes import parse_grade
@@ -56,6 +58,8 @@ def unused_reason(
     if (reason := _analytes_in_rows(sheet)) or (reason := visits_in_columns(sheet)):
         return reason
     if reason := _patients_in_columns(sheet, patients):
+        return reason
+    if reason := _cells_of_visits(sheet) or _patient_missing(sheet):
         return reason
     column = find_patient_column(sheet, patients) if patients else None
     repeated = [] if column is None else sheet.frame[column][sheet.frame[column].duplicated()].tolist()
@@ -100,14 +104,43 @@ def _analytes_in_rows(sheet: TextTable) -> str:
     return "its analytes are rows; swap rows and columns, so that each blood draw is a row with its patient and day"
 
 
+def _cells_of_visits(sheet: TextTable) -> str:
+    """Return what to do about a table of a row for each patient and analyte with columns of visits; empty of others."""
+    if not columns_matching(sheet, ANALYTE_COLUMN) or columns_matching(sheet, VALUE_COLUMN):
+        return ""
+    visits = [column for column, day in days_of_labels(sheet.header).items() if day is not None]
+    if len(visits) < 2:
+        return ""
+    return (
+        f"its values stand in a column for each visit, such as {in_yaml(visits[0])}; write a row for each patient with "
+        f"columns such as {in_yaml(f'IL6_{visits[0]}')}"
+    )
+
+
+def _patient_missing(sheet: TextTable) -> str:
+    """Return what to do about a sheet in which few rows have no patient, as one of units below the header."""
+    column = patient_column_with_gaps(sheet)
+    if column is None:
+        return ""
+    cells = sheet.frame[column]
+    if 2 * (cells == "").sum() >= len(cells):
+        return ""
+    row = cells.index[cells == ""][0]
+    return (
+        f"{in_yaml(column)} is empty in rows such as {row}; remove rows of units and the like, and fill in the patient "
+        "in others, since of merged cells the first alone holds the text"
+    )
+
+
 def visits_in_columns(sheet: TextTable) -> str:
     """Return what to do about columns that name an analyte and more, as a visit; empty where there are none."""
     columns = _analytes_and_more(sheet)
     if len(columns) < _MIN_ANALYTES:
         return ""
     return (
-        f"columns such as {in_yaml(columns[0])} name an analyte and more, as a visit or a statistic; write a row for "
-        "each blood draw, with its day, and name columns by the analyte and its unit alone"
+        f"columns such as {in_yaml(columns[0])} name an analyte and more, as a visit or a statistic; part visits from "
+        "analytes as in IL6_D28, or write a row for each blood draw with its day, and name other columns by the "
+        "analyte and its unit alone"
     )
 
 
@@ -124,13 +157,16 @@ def is_clinical(sheet: TextTable) -> bool:
 
 
 def _first_part(name: str) -> str:
-    return re.split(r"[_ (]", name.strip(), maxsplit=1)[0]
+    """Return what stands before a gap in a name, or before a visit right behind it, as IL6 in IL6D28."""
+    first_part = re.split(r"[_ (]", name.strip(), maxsplit=1)[0]
+    return re.sub(r"(?<=.)([DWVTM]\d+|[Pp]re|[Pp]ost)$", "", first_part)
 
 
 def _other_spelling(sheet: TextTable, patients: Set[str]) -> str:
-    spellings = {simplified(patient, NAME_DIFFERENCES): patient for patient in patients}
+    spellings = {_simplified(patient): patient for patient in patients}
     for column in sheet.header:
-        pairs = {cell: spellings.get(simplified(cell, NAME_DIFFERENCES)) for cell in sheet.frame[column].unique()}
+        cells = sheet.frame[column].unique()
+        pairs = {cell: spellings.get(_simplified(cell)) for cell in cells}
         near = {cell: patient for cell, patient in pairs.items() if patient not in (None, cell)}
         if near and 2 * len(near) >= len(pairs):
             cell, patient = next(iter(near.items()))
@@ -139,3 +175,8 @@ def _other_spelling(sheet: TextTable, patients: Set[str]) -> str:
                 "name in one way"
             )
     return ""
+
+
+def _simplified(name: str) -> str:
+    """Return a name without differences of spelling, and without the decimals that a spreadsheet writes: 101.0."""
+    return simplified(re.sub(r"(?<=^\d)(\d*)\.0$", r"\1", name), NAME_DIFFERENCES)

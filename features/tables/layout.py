@@ -341,6 +341,8 @@ def _is_short(path: Path, header: Row, names: Sequence[str], rows: Sequence[Row]
     if not rows or any(len(row.cells) != len(names) + 1 for row in rows) or not any(row.cells[-1] for row in rows):
         return False
     labels = [row.cells[0] for row in rows]
+    if problem := _problem_above(names, [row.cells for row in rows]):
+        raise FileError(problem, file=path, row=header.line)
     if _KEY_NAME.search(names[0]) or not all(labels) or len(set(labels)) < len(labels):
         raise FileError(
             f"the header names {len(names)} columns, and the rows have {len(names) + 1} cells. Name the column that "
@@ -349,6 +351,27 @@ def _is_short(path: Path, header: Row, names: Sequence[str], rows: Sequence[Row]
             row=header.line,
         )
     return True
+
+
+def _is_value(cell: str) -> bool:
+    return is_number(cell.strip(" <>")) or cell.strip().casefold() in ("", "na", "n/a", "nan", "null")
+
+
+def _problem_above(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return what is wrong with a header of fewer cells than the rows that is none by itself; empty of another."""
+    header, *rows_below = rows
+    has_numbers = bool(rows_below) and all(is_number(cells[-1]) for cells in rows_below)
+    if len(names) == 1 and " " in names[0] and has_numbers and not _is_value(header[-1]):
+        return (
+            f"{names[0]!r} may be a title, with the names of the columns below it; if so, remove this line, else name "
+            "each column"
+        )
+    if "" in names and not header[0].strip() and has_numbers:
+        return (
+            "the names of columns stand in two rows, as of merged cells; write them in one, such as "
+            f"'{names[1]}_{header[1].strip()}', and remove the other row"
+        )
+    return ""
 
 
 def _checked_rows(path: Path, layout: Layout, n_columns: int, rows: Iterator[Row]) -> Iterator[Row]:

@@ -75,8 +75,11 @@ _SAMPLE_COLUMN = re.compile(r"(sample|run|file)([ _.-]?(id|name))?", re.IGNORECA
 _TAXON_COLUMN = re.compile(
     r"tax(on|a|onomy|on[ _.]?name)|otu|asv|feature([ _.]?id)?|clade([ _.]?name)?|lineage", re.IGNORECASE
 )
+_RANK_COLUMN = re.compile(r"species|genus|family|phylum|bacteri(a|um)|microbe|organism", re.IGNORECASE)
+"""Names of columns that may also be of the host."""
+_HOSTS = {"homo sapiens", "human", "mus musculus", "mouse"}
 _AMOUNT_COLUMN = re.compile(
-    r"(relative[ _.]?)?abundance|(read[ _.]?)?counts?|reads|coverage|percent(age)?|proportion", re.IGNORECASE
+    r"(rel(ative)?[ _.]?)?abund(ance)?|(read[ _.]?)?counts?|reads|coverage|percent(age)?|proportion", re.IGNORECASE
 )
 _FUNCTION_COLUMN = re.compile(
     r"functions?|ko|kegg\w*|ec|(pathways?|gene[ _]famil(y|ies))( humann .*)?|(otu|feature)?[ _]?ids?|", re.IGNORECASE
@@ -133,7 +136,7 @@ def check_holds_abundances(path: Path, head: Head) -> None:
             "--taxonomy TAXONOMY --add-name --add-rank",
             file=path,
         )
-    _check_is_not_long(path, names)
+    _check_is_not_long(path, names, [row.cells for row in head.first_rows])
     _check_no_functions(path, names, labels)
     if labels and {names[0], *labels} <= {"C", "U"}:
         raise FileError(
@@ -147,12 +150,16 @@ def check_holds_abundances(path: Path, head: Head) -> None:
         )
 
 
-def _check_is_not_long(path: Path, names: Sequence[str]) -> None:
+def _check_is_not_long(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Raise an error if a table has a row for each taxon of each sample, with the command that spreads it."""
     sample, taxon, amount = (
         next((name for name in names if column.fullmatch(name)), None)
         for column in (_SAMPLE_COLUMN, _TAXON_COLUMN, _AMOUNT_COLUMN)
     )
+    if taxon is None and (rank := next((name for name in names if _RANK_COLUMN.fullmatch(name)), None)):
+        position = names.index(rank)
+        organisms = {cells[position].casefold() for cells in rows if len(cells) > position}
+        taxon = rank if organisms and not organisms & _HOSTS else None
     if sample and taxon and amount:
         raise FileError(
             f"this has a row for each taxon of each sample; expected a column for each sample. Spread it in R: "

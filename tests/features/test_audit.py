@@ -420,6 +420,7 @@ TABLE = "sample,Alpha,Alpha one,Alpha two,Beta three\n"
         ("s1,0,50,50,0\ns2,0,.25,.75,0\ns4,0,10,20,70\ns5,0,80,10,10\n", "percent", "mixed-units"),
         ("s1,0,50,50,0\ns2,0,20,20,0\ns4,0,10,20,70\ns5,0,80,10,10\n", "percent", "open-profiles"),
         ("s1,0,50,50,0\ns2,0,25,75,0\ns4,0,10,20,70\ns5,0,80,10,10\n", "counts", "closed-counts"),
+        ("s1,0,1,1,0\ns2,0,1,0,1\ns4,1,1,1,1\ns5,0,0,1,1\n", "counts", "presence-alone"),
         ("s1,9000,8000,1000,10\ns2,5000,5000,0,10\ns4,3000,1000,2000,7\ns5,0,0,0,9\n", "counts", "ranks-stacked"),
         ("s1,0,5000,5000,0\ns2,0,2500,7000,0\ns4,0,0,0,0\ns5,0,8000,1000,10\n", "counts", "empty-sample"),
         ("s1,0,5000,5000,0\ns2,0,2500,7000,0\ns4,0,20,10,1\ns5,0,8000,1000,10\n", "counts", "depth-outlier"),

@@ -131,3 +131,23 @@ def test_a_draft_finds_when_and_of_whom_blood_is(tmp_path: Path, blood: str, lin
     part = draft[draft.index("immune:") :]
     assert line in part
     assert "drop" not in part
+
+
+def test_a_row_of_a_statistic_is_no_patient(write_cohort: Write) -> None:
+    blood = "patient,day,IL6,TNF\np1,-9,1,2\nMean \u00b1 SD,-9,1,2\n"
+    changes = {"patients": None, "outcomes": None, "exclude_columns": None}
+    with pytest.raises(FileError, match=r"blood.csv, row 3, column 'patient': 'Mean \u00b1 SD' is a statistic"):
+        read(write_cohort({"blood.csv": blood}, **changes))
+    patients = "patient,age,sex,best,label,lasting,steroids\np1,60,F,PR,R,,no\np2,71,M,SD,NR,yes,yes\np3,,F,,,,no\n"
+    with pytest.raises(FileError, match=r"patients.csv, row 5, column 'patient': 'Median' is a statistic"):
+        read(write_cohort({"patients.csv": patients + "Median,65,F,,,,no\n"}))
+    # A patient with stool may be called anything.
+    samples = "sample,patient,day\ns1,p1,-10\ns4,Total,0\ns5,p3,-1\n"
+    read(
+        write_cohort(
+            {"samples.csv": samples, "patients.csv": patients + "Total,65,F,,,,no\n"},
+            samples={"donor": None},
+            outcomes={"toxicity": None},
+            immune=None,
+        )
+    )

@@ -269,6 +269,12 @@ def test_a_marker_of_words_among_cytokines_is_dropped(tmp_path: Path) -> None:
     assert (part["drop"], "are no numbers" in text) == (["PD-L1"], False)
 
 
+def test_a_date_of_blood_draws_without_day_0_is_asked_about(tmp_path: Path) -> None:
+    rows = "".join(f"p{i},2024-01-{i + 1:02d},1,2,3\n" for i in range(12))
+    text, _ = made_up(tmp_path, f"patient_id,date,IL-6,IL-8,IL-10\n{rows}")
+    assert "# TODO: date dates the samples; name the column of the date of day 0 too" in text
+
+
 def test_the_days_of_labels_of_blood_draws_are_asked(tmp_path: Path) -> None:
     rows = "".join(f"p{i},{label},3,4,5\n" for i in range(12) for label in ("C1D1", "EOT"))
     text, _ = made_up(tmp_path, "patient_id,timepoint,IL-6,IL-8,IL-10\n" + rows)
@@ -314,6 +320,9 @@ def test_a_table_of_a_hospitals_laboratory_in_german(tmp_path: Path) -> None:
             "patient_id,IL6_max,IL6_min,IL8_max,IL8_min\np1,1,2,3,4\np2,1,2,3,4\n",
             "columns such as IL6_max name an analyte",
         ),
+        ("patient_id,IL6D0,IL6D28,IL8D0\np1,1,2,3\np2,1,2,3\n", "columns such as IL6D0 name an analyte and more"),
+        ("patient_id,IL6_A,IL6_B,IL8_A\np1,1,2,3\np2,1,2,3\n", "columns such as IL6_A name an analyte and more"),
+        ("patient_id,analyte,D0,D28\np1,IL-6,1,2\np1,IL-8,3,4\n", "a column for each visit, such as D0; write a row"),
         ("patient_id,IL-6 MFI,IL-8 MFI,IL-10 MFI\np1,1,2,3\np2,1,2,3\n", "name an analyte and more"),
         ("USUBJID,PARAMCD,AVAL,CNSR\np1,OS,300,1\np2,OS,200,0\n", "where CNSR 0 is the event"),
         ("patient_id,age\np1,60\np1,61\np2,50\n", "patient p1 has several rows"),

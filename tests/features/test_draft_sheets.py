@@ -518,6 +518,46 @@ def test_a_name_that_holds_no_visit_or_another_patient_is_not_parted(names: tupl
     assert patients_of_names(names) == {}
 
 
+def test_a_number_of_the_study_names_the_patients_of_a_clinical_sheet(
+    draft: Callable[..., tuple[str, Manifest]],
+) -> None:
+    clinical = "study_no,weight,age,recist\n" + "".join(f"A{i},{i}.5,{50 + i},CR\n" for i in range(1, 5))
+    lookup = "barcode,study_no,weight\n" + "".join(f"s{i},A{i},{i}.5\n" for i in range(1, 5))
+    text, manifest = draft(samples=lookup, clinical=clinical)
+    assert manifest.samples.patient == "study_no"
+    assert "# guessed: clinical.csv has clinical columns of these in column study_no; TODO: confirm" in text
+    assert manifest.patients is not None
+    _, manifest = draft(samples=lookup.replace("study_no", "tube").replace("A", "T"), clinical=clinical)
+    assert manifest.samples.patient == "barcode"
+
+
+@pytest.mark.parametrize(
+    ("column", "days", "is_asked"),
+    [
+        ("day", ["-3", "1", "1", "1"], True),
+        ("study_day", ["1", "1", "29", "29"], True),
+        ("day", ["-3", "0", "1", "1"], False),
+        ("day", ["1", "1", "7", "7"], False),
+    ],
+)
+def test_whether_day_1_is_the_first_dose_is_asked(
+    draft: Callable[..., tuple[str, Manifest]], column: str, days: list[str], is_asked: bool
+) -> None:
+    rows = "".join(f"s{i},p{i},{day}\n" for i, day in enumerate(days, start=1))
+    text, _ = draft(samples=f"sample,patient,{column}\n{rows}")
+    assert ("no day is 0; if the first dose is on day 1" in text) == is_asked
+    assert ('"1": 0' in text) == is_asked
+
+
+def test_a_row_of_units_or_a_spreadsheets_decimals_are_pointed_out(draft: Callable[..., tuple[str, Manifest]]) -> None:
+    samples = "sample,patient,day\ns1,101,0\ns2,102,0\ns3,103,0\ns4,104,0\n"
+    rows = "101,50\n102,60\n103,55\n104,61\n"
+    text, _ = draft(samples=samples, clinical=f"patient,age\n,years\n{rows}")
+    assert "clinical.csv is not used: patient is empty in rows such as 2; remove rows of units" in text
+    text, _ = draft(samples=samples, clinical="patient,age\n" + rows.replace(",", ".0,"))
+    assert '"101.0" in column patient may be patient "101"' in text
+
+
 def test_patients_of_another_sheet_are_pointed_to(draft: Callable[..., tuple[str, Manifest]]) -> None:
     barcodes = "barcode,sample id,number\ns1,A,1\ns2,B,2\ns3,C,3\ns4,D,4\n"
     text, _ = draft(barcodes=barcodes, samples="sample id,patient,day\nA,p1,-2\nB,p1,28\nC,p2,-2\nD,p2,28\n")

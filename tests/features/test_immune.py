@@ -302,6 +302,7 @@ def test_limits_by_published_name(read: Read) -> None:
         ("patient,day,IL-10\np1,0,3\np1,1,-3\n", {}, "IL-10", 3, "'-3' is negative"),
         ("patient,day,IL-10\np1,0,3\n\np1,1,high\n", {}, "IL-10", 4, "'high' is not a measurement"),
         ("patient,day,IL-10\np1,,3\n", {}, "day", 2, "whole key"),
+        ('patient,day,IL-10\np1,0,"1,500"\n', {}, "IL-10", 2, "may part thousands or decimals"),
         ("patient,visit,IL-10\np1,0,3\n", {}, "day", 1, "is not there"),
         ("patient,day,IL-10,IL10\np1,0,3,4\n", {}, "IL10", None, "'IL-10' and 'IL10' are both IL-10"),
         ("patient,day,IL-10,IL-10\np1,0,3,4\n", {}, "IL-10", 1, "2 columns have this name"),

@@ -323,6 +323,7 @@ OTHER_OUTPUTS = [
     (f"sample\tcoverage\ttaxonomy\nS1\t5.2\t{GTDB}\nS2\t3.1\t{GTDB}\n", "xtabs(`coverage` ~ `taxonomy` + `sample`"),
     ('"","OTU","Sample","Abundance","Genus"\n"1","ASV1","S1",600,"Blautia"\n', "xtabs(`Abundance` ~ `OTU` + `Sample`"),
     ("sample_id,taxon,count\nS1,g__Blautia,5\nS1,g__Dorea,6\n", "xtabs(`count` ~ `taxon` + `sample_id`"),
+    ("sample,Species,rel_abundance\nS1,Blautia obeum,5\nS1,Dorea longicatena,6\n", "xtabs(`rel_abundance` ~ `Species`"),
     ("taxon,lfc_(Intercept),lfc_armB\ng__Blautia,0.1,0.2\ng__Dorea,0.1,0.2\n", "results of a statistical test"),
     (
         ",baseMean,log2FoldChange,lfcSE,pvalue,padj\ng__Blautia,100.1,1.2,0.3,0.01,0.02\n",
@@ -376,6 +377,15 @@ def test_outputs_beside_abundances_are_named_at_every_door(
 )
 def test_tables_like_other_outputs_are_read(write: Callable[[str, str], Path], header: str, kind: str) -> None:
     assert find_file_kind(write("t.csv", f"{header}\nS1,7,3\nS2,6,4\n")) == kind
+
+
+def test_the_species_of_the_host_is_no_taxon_of_a_sample(write: Callable[[str, str], Path]) -> None:
+    path = write("samples.csv", "sample,patient,species,reads\nS1,p1,Homo sapiens,5000\nS2,p2,Homo sapiens,6000\n")
+    assert find_file_kind(path) == "sheet"
+
+
+def test_numbers_of_patients_with_decimals_are_no_ids_of_features(write: Callable[[str, str], Path]) -> None:
+    assert find_file_kind(write("clinic.csv", "patient,age\n101.0,50\n102.0,60\n103.0,55\n")) == "sheet"
 
 
 def test_abundances_of_genomes_and_their_taxonomy(write: Callable[[str, str], Path]) -> None:

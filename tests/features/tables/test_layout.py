@@ -300,6 +300,24 @@ def test_a_header_that_lacks_another_name_is_refused(write: Write, content: str)
         read_text_table(write(content))
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("Gut of patient 7\nspecies,s1\nA b,1\nC d,2\n", "'Gut of patient 7' may be a title, with the names of the"),
+        ("Gut profile,\nspecies,s1\nA b,1\nC d,2\n", "'Gut profile' may be a title, with the names of the columns"),
+        ("id,IL-6,,TNF,\n,D0,D28,D0,D28\np1,1,2,3,4\n", "the names of columns stand in two rows.*'IL-6_D0'"),
+    ],
+)
+def test_a_title_or_a_second_row_of_names_is_pointed_out(write: Write, content: str, message: str) -> None:
+    with pytest.raises(FileError, match=f"row 1: {message}"):
+        read_text_table(write(content))
+
+
+def test_a_sample_whose_first_value_is_missing_is_no_title(write: Write) -> None:
+    for value in ("NA", "<0.1", "0"):
+        assert read_text_table(write(f"Gut A\nA b,{value}\nC d,1\n")).header == (ROW_NAME, "Gut A")
+
+
 def test_empty_rows_and_columns_at_the_end_are_left_out(write: Write) -> None:
     table = read_text_table(write("patient,age,,\np1,61,,\np2,58,,\n,,,\n\n"))
     assert (table.header, table.rows, table.line_numbers) == (("patient", "age"), (("p1", "61"), ("p2", "58")), (2, 3))
