@@ -34,6 +34,13 @@ def life_table(y: Matrix, weights: Matrix) -> tuple[Vector, Matrix, Matrix]:
     return days, np.cumsum(total[:, ::-1], axis=1)[:, ::-1], endings
 
 
+def events_by_day(time: Vector, event: Mask) -> tuple[Vector, Vector, Vector]:
+    """Return the days on which any time ends, and the patients at risk and events on each, all (n_days,)."""
+    y = np.column_stack([time, np.where(event, EVENT, CENSORED)])
+    days, at_risk, endings = life_table(y, np.ones((1, len(y))))
+    return days, at_risk[0], endings[EVENT, 0]
+
+
 def draw_weights(y: Matrix, weights: Matrix | None) -> Matrix:
     """Return the weights, (n_draws, n_samples); without any, one draw in which each patient counts once."""
     return np.ones((1, len(y))) if weights is None else weights

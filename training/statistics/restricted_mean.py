@@ -8,9 +8,8 @@ import numpy as np
 from scipy.stats import norm
 
 from features.arrays import Mask, Vector
-from features.survival import CENSORED, EVENT
 from training.statistics.interval_estimate import IntervalEstimate, wald_interval
-from training.statistics.life_table import life_table
+from training.statistics.life_table import events_by_day
 
 
 @dataclass(frozen=True)
@@ -71,9 +70,7 @@ def restricted_mean(time: Vector, event: Mask, horizon: float) -> tuple[float, f
     event : ndarray of bool, (n_patients,)
     horizon : float
     """
-    y = np.column_stack([time, np.where(event, EVENT, CENSORED)])
-    days, at_risk, endings = life_table(y, np.ones((1, len(y))))
-    n, d = at_risk[0], endings[EVENT, 0]
+    days, n, d = events_by_day(time, event)
     survival = np.append(1, np.cumprod(1 - d / n))
     edges = np.minimum(np.concatenate([[0], days, [np.inf]]), horizon)
     areas = survival * np.diff(edges)

@@ -8,9 +8,8 @@ import numpy as np
 from scipy.stats import beta
 
 from features.arrays import Mask, Vector
-from features.survival import CENSORED, EVENT
 from training.statistics.interval_estimate import IntervalEstimate, Z
-from training.statistics.life_table import life_table
+from training.statistics.life_table import events_by_day
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def kaplan_meier(time: Vector, event: Mask) -> Curve:
     Kaplan and Meier 1958, Journal of the American Statistical Association 53:457-481; Kalbfleisch and Prentice 2002,
     The Statistical Analysis of Failure Time Data, 1.4.
     """
-    days, at_risk, events = _events_by_day(time, event)
+    days, at_risk, events = events_by_day(time, event)
     survival = np.cumprod(1 - events / at_risk, dtype=np.float64)
     variance = np.cumsum(
         np.divide(events, at_risk * (at_risk - events), out=np.zeros(days.size), where=at_risk > events)
@@ -90,7 +89,7 @@ def beta_product(time: Vector, event: Mask) -> Curve:
     Fay, Brittain and Proschan 2013, Biostatistics 14:723-736.
     """
     curve = kaplan_meier(time, event)
-    n, d = np.append(time.size, curve.at_risk), np.append(0, _events_by_day(time, event)[2])
+    n, d = np.append(time.size, curve.at_risk), np.append(0, events_by_day(time, event)[2])
     followed_further = np.append(n[1:], 0)
     followed_further[0] = time.size
     mean = np.cumprod((n - d + 1) / (n + 1))
@@ -125,13 +124,6 @@ def complementary_log_log_limits(proportion: Vector, se: Vector) -> tuple[Vector
     factor = np.exp(Z * se / (p * -np.log(p)))
     low, high = np.where(interior, [p**factor, p ** (1 / factor)], np.nan)
     return low, high
-
-
-def _events_by_day(time: Vector, event: Mask) -> tuple[Vector, Vector, Vector]:
-    """Return the days on which any time ends, and the patients at risk and events on each, all (n_days,)."""
-    y = np.column_stack([time, np.where(event, EVENT, CENSORED)])
-    days, at_risk, endings = life_table(y, np.ones((1, len(y))))
-    return days, at_risk[0], endings[EVENT, 0]
 
 
 def _beta_quantile(q: float, mean: Vector, second_moment: Vector) -> Vector:
