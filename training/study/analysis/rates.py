@@ -5,29 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from models.rates import INTERVAL_ALPHA, exact_interval
+from training.statistics.interval_estimate import IntervalEstimate
 
 
 @dataclass(frozen=True)
-class ExactRate:
+class ExactRate(IntervalEstimate):
     """The share of patients with an event, with its exact two-sided 95% interval.
 
     Attributes
     ----------
     events, n : int
         Patients with the event, and all patients.
-    value, low, high : float
     """
 
     events: int
     n: int
-    value: float
-    low: float
-    high: float
 
 
 def exact_rate(events: int, n: int) -> ExactRate:
     """Return a rate with its Clopper-Pearson interval, `models.rates.exact_interval`; `n` is at least 1."""
-    return ExactRate(events, n, events / n, *exact_interval(events, n))
+    return ExactRate(events / n, *exact_interval(events, n), events, n)
 
 
 def one_sided_bound(n: int) -> float:

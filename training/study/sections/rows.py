@@ -13,7 +13,7 @@ RATE_COLUMNS = ("share", "95% low", "95% high", "95% one-sided upper")
 Row = dict[str, str | int | float]
 
 
-def interval_cells(heading: str, estimate: IntervalEstimate | ExactRate, start: str = "") -> Row:
+def interval_cells(heading: str, estimate: IntervalEstimate, start: str = "") -> Row:
     """Return the cells of an estimate and of its 95% interval, whose headings begin with `start`."""
     return {heading: estimate.value, f"{start}95% low": estimate.low, f"{start}95% high": estimate.high}
 
