@@ -103,7 +103,7 @@ def open_taxa(
     if format in ("biom", "qza"):
         return _open_features(file, taxonomy, is_artifact=format == "qza")
     is_one_rank = format == "metaphlan" and rank != "feature"
-    table = read_number_table(file, (lambda label: stated_rank(label) in (rank, None)) if is_one_rank else _any_label)
+    table = read_number_table(file, lambda label: not is_one_rank or stated_rank(label) in (rank, None))
     if is_one_rank and not table.rows.labels and len({stated_rank(label) for label in table.skipped}) == 1:
         # A table of species alone may be read at any wider rank.
         table = read_number_table(file)
@@ -130,10 +130,6 @@ def open_taxa(
         profiler=next((comment for comment in table.comments if comment.startswith("mpa_")), None),
         notes=_set_aside_notes(table.set_aside),
     )
-
-
-def _any_label(label: str) -> bool:
-    return True
 
 
 def _set_aside_notes(columns: Sequence[str]) -> tuple[str, ...]:
