@@ -22,11 +22,11 @@ from serving.database import (
     record_entries,
     record_patients,
 )
-from serving.driver_statement import DriverStatement
 from serving.errors import DatabaseError, NotServed
 from serving.record.answer import SEALED, SealedContent
 from serving.record.chain import ERASURE, FIRST_LINK, REPORT, Entry, RecordHead, chain_findings, entry_context
 from serving.record.contents import content_findings
+from serving.record.driver_statement import DriverStatement
 from serving.record.keys import KEY_BYTES, RecordKey, seal, unseal
 
 if TYPE_CHECKING:
