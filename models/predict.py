@@ -83,6 +83,11 @@ ModelsByOutcome = Mapping[str, Sequence[ServedModel]]
 """The served models of each outcome, best first."""
 
 
+def every_model(models: ModelsByOutcome) -> list[ServedModel]:
+    """Return the models of all outcomes, in their order."""
+    return list(chain.from_iterable(models.values()))
+
+
 @dataclass(frozen=True)
 class SelectedModel:
     """The model that predicts one outcome for one candidate.

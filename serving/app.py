@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from models.engraftment import EngraftmentBundle
-from models.predict import ModelsByOutcome
+from models.predict import ModelsByOutcome, every_model
 from serving.accounts import Accounts
 from serving.api import create_api
 from serving.cds_hooks.routes import add_cds_hooks
@@ -93,7 +93,7 @@ def create_app(
     app.state.accounts = accounts
     app.state.recorder = recorder
     app.state.provider = provider
-    app.state.is_demonstration = any(served.model.simulated for ranked in models.values() for served in ranked)
+    app.state.is_demonstration = any(served.model.simulated for served in every_model(models))
     app.state.outcomes = None if recorder is None else LiveOutcomes(OutcomeStore(recorder.store))
     app.state.waiting_room = WaitingRoom()
     app.state.rate_limits = RateLimits(RateLimit(key_rate), RateLimit(PAGES_PER_MINUTE), RateLimit(SIGN_INS_PER_MINUTE))

@@ -11,7 +11,7 @@ from models.donors import compare_donors
 from models.engraftment import EngraftmentBundle
 from models.joint import benefit_bounds, joint_outcome
 from models.patient_input import Candidate
-from models.predict import ModelsByOutcome, ServedModel, predict
+from models.predict import ModelsByOutcome, ServedModel, every_model, predict
 from models.what_if import expected_stool, what_if
 from serving.schemas import (
     EXAMPLE,
@@ -58,9 +58,8 @@ def predict_candidate(models: ModelsByOutcome, request: PredictionRequest, candi
 def warm_up(models: ModelsByOutcome) -> None:
     """Predict once by each model: the first prediction builds what the later ones use, and takes much longer."""
     candidate = PredictionRequest.model_validate(EXAMPLE).candidate()
-    for ranked in models.values():
-        for served in ranked:
-            predict([served], candidate)
+    for served in every_model(models):
+        predict([served], candidate)
 
 
 def requested_outcomes(requested: Sequence[str] | None, models: ModelsByOutcome) -> list[str]:
@@ -127,7 +126,7 @@ def require_engraftment(engraftment: EngraftmentBundle | None) -> EngraftmentBun
 
 def describe_models(models: ModelsByOutcome) -> ModelsResponse:
     """Return the description of every served model."""
-    return ModelsResponse([_describe(served) for ranked in models.values() for served in ranked])
+    return ModelsResponse([_describe(served) for served in every_model(models)])
 
 
 def _describe(served: ServedModel) -> ModelDescription:

@@ -16,6 +16,7 @@ from models.batch import cohort_donors, table_candidates
 from models.donors import DonorComparison, compare_donors
 from models.engraftment_registry import find_engraftment
 from models.evidence import Evidence
+from models.predict import every_model
 from models.registry import served_models
 
 
@@ -67,5 +68,5 @@ def compare_cohort_donors(name: str, patient: str, landmark: float) -> CohortCom
         cautions = (f"the engraftment model was trained on {cohort.name}: what it expects here does not test it",)
     if donors_given := donor_samples_given(cohort).get(patient):
         cautions += (f"retrospective: {patient} received stool of {', '.join(donors_given)}",)
-    evidence = {(served.name, served.version): served.model.evidence for ranked in models.values() for served in ranked}
+    evidence = {(served.name, served.version): served.model.evidence for served in every_model(models)}
     return CohortComparison(compare_donors(bundle, models, candidate, cohort_donors(cohort)), cautions, evidence)

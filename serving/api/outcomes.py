@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
 from features.errors import InputError
-from models.predict import ModelsByOutcome
+from models.predict import ModelsByOutcome, every_model
 from serving.api.responses import error_documents, keyed_router
 from serving.errors import NotServed
 from serving.outcomes.live import LiveOutcomes
@@ -60,7 +60,7 @@ def outcome_routes(models: ModelsByOutcome) -> APIRouter:
     )
     async def performance(request: Request, name: str) -> ModelPerformanceResponse:
         versions = [item for item in await run_in_threadpool(_outcomes(request).performance) if item.model == name]
-        if not versions and all(served.name != name for ranked in models.values() for served in ranked):
+        if not versions and all(served.name != name for served in every_model(models)):
             raise NotServed(
                 f"no model {name!r} is served, and no outcome of it was reported; GET /v1/models lists models"
             )

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
 from models.engraftment import EngraftmentBundle
-from models.predict import ModelsByOutcome
+from models.predict import ModelsByOutcome, every_model
 from serving.api.batch import batch_routes
 from serving.api.outcomes import outcome_routes
 from serving.api.responses import error_documents, keyed_router, require_models
@@ -63,7 +63,7 @@ def create_api(
 
 def _health_checks(models: ModelsByOutcome, readiness: Callable[[], Readiness] | None) -> APIRouter:
     router = APIRouter(responses=error_documents(400))
-    names = [f"{served.name}/{served.version}" for ranked in models.values() for served in ranked]
+    names = [f"{served.name}/{served.version}" for served in every_model(models)]
 
     @router.get("/healthz", summary="Whether the server is up")
     async def healthz() -> State:
@@ -82,7 +82,7 @@ def _health_checks(models: ModelsByOutcome, readiness: Callable[[], Readiness] |
 def _keyed_routes(models: ModelsByOutcome) -> APIRouter:
     router = keyed_router()
     descriptions, answers = describe_models(models), TypeAdapter(PredictionResponse)
-    cards = {(served.name, served.version): served for ranked in models.values() for served in ranked}
+    cards = {(served.name, served.version): served for served in every_model(models)}
 
     @router.post(
         "/predictions",

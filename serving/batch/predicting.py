@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from features.errors import InputError
-from models.predict import ModelsByOutcome, predict
+from models.predict import ModelsByOutcome, every_model, predict
 from models.prediction import Prediction
 from models.prediction_rows import prediction_row
 from serving.batch.candidates import BatchPatient, read_patient
@@ -89,7 +89,7 @@ class FileBatch:
         default_units: Mapping[str, str] | None = None,
         max_rows: float = MAX_ROWS,
     ) -> None:
-        served = [model for ranked in models.values() for model in ranked]
+        served = every_model(models)
         self._models, self._max_rows = models, max_rows
         self._reader = BatchReader(path, kind)
         try:

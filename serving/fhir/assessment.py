@@ -14,7 +14,7 @@ from uuid import uuid4
 from pydantic import JsonValue
 
 from models.evidence import DEMONSTRATION
-from models.predict import ModelsByOutcome
+from models.predict import ModelsByOutcome, every_model
 from models.prediction import ModelReference, Prediction, reservations, use_of
 from serving.fhir.codes import TAXOKINE_OUTCOME, UCUM
 from serving.fhir.issues import operation_outcome
@@ -57,7 +57,7 @@ def response_bundle(bundle: ReadBundle, answer: PredictionResponse, models: Mode
         The models of each outcome, for the hashes of their bundles.
     """
     frame = _Frame(bundle.subject, bundle.basis, datetime.now(UTC).isoformat(timespec="seconds"))
-    digests = {(served.name, served.version): served.model.digest for ranked in models.values() for served in ranked}
+    digests = {(served.name, served.version): served.model.digest for served in every_model(models)}
     entries: list[JsonValue] = []
     devices: list[str] = []
     for prediction in answer.answers:

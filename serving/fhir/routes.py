@@ -16,9 +16,9 @@ from pydantic import JsonValue, ValidationError, WithJsonSchema
 from starlette.concurrency import run_in_threadpool
 
 from features.columns import levels_by_field
-from features.errors import ModelMissing, TaxokineError
-from models.predict import ModelsByOutcome
-from serving.api.responses import error_documents
+from features.errors import TaxokineError
+from models.predict import ModelsByOutcome, every_model
+from serving.api.responses import error_documents, require_models
 from serving.api.route import BEARER, KeyedRoute
 from serving.error_responses import error_headers
 from serving.errors import Busy, TooManyRequests, status_of
@@ -115,9 +115,8 @@ def read_question(models: ModelsByOutcome, content: dict[str, JsonValue]) -> Rea
     RefusedBundle
         The Bundle, or a value of it, cannot be read.
     """
-    served_models = [served for ranked in models.values() for served in ranked]
-    if not served_models:
-        raise ModelMissing("no model is loaded; 'taxokine train' registers one")
+    require_models(models)
+    served_models = every_model(models)
     landmarks = {served.model.evidence.landmark for served in served_models}
     levels = [levels_by_field(served.model.encoder.names_.get("clinical", ())).get("sex") for served in served_models]
     sexes = [set(names) for names in levels if names]

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 from models.evidence import Estimate
-from models.predict import ModelsByOutcome
+from models.predict import ModelsByOutcome, every_model
 from serving.instruments import REGISTRY
 from serving.outcomes.live import LiveOutcomes
 from serving.outcomes.performance import LivePerformance
@@ -80,9 +80,8 @@ class _Computed(Collector):
         served = GaugeMetricFamily(
             "taxokine_served_model", "1 for each model that is served.", labels=("outcome", "model", "version", "alias")
         )
-        for ranked in self._models.values():
-            for item in ranked:
-                served.add_metric((item.model.outcome, item.name, item.version, item.alias), 1)
+        for item in every_model(self._models):
+            served.add_metric((item.model.outcome, item.name, item.version, item.alias), 1)
         yield served
         if self._outcomes is None:
             return

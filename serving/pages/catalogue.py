@@ -12,7 +12,7 @@ from features.outcomes import Side, is_toxicity, side_of, term_of
 from features.units import ImmuneUnit
 from models.evidence import Evidence, JointTable, NumericDistribution
 from models.patient_input import Candidate, Measurement, StoolProfile
-from models.predict import ModelsByOutcome, ServedModel, predict
+from models.predict import ModelsByOutcome, ServedModel, every_model, predict
 from models.prediction import Prediction
 from serving.errors import NotServed
 
@@ -104,7 +104,7 @@ class Catalogue:
     def __init__(self, models: ModelsByOutcome, mlflow_ui: str = "", preferred: Collection[str] = ()) -> None:
         self.models = models
         self._mlflow_ui = mlflow_ui
-        self.served = tuple(served for ranked in models.values() for served in ranked)
+        self.served = tuple(every_model(models))
         sides: tuple[Side, ...] = ("response", "toxicity")
         self.terms = {outcome: _term(outcome, ranked) for outcome, ranked in models.items()}
         outcomes_by_side = {

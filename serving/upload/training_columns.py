@@ -8,7 +8,7 @@ from features.analytes import canonical_analyte, is_known_analyte
 from features.columns import Column
 from features.units import LOG2_UNITS, ImmuneUnit
 from models.bundle import Model
-from models.predict import ModelsByOutcome
+from models.predict import ModelsByOutcome, every_model
 from serving.number_text import significant
 
 
@@ -46,7 +46,7 @@ class TrainingColumns:
     """
 
     def __init__(self, models: ModelsByOutcome) -> None:
-        served_models = [served for ranked in models.values() for served in ranked]
+        served_models = every_model(models)
         self.units = {name: unit for served in reversed(served_models) for name, unit in served.model.units.items()}
         self.profilers = frozenset(profiler for served in served_models for profiler in served.model.profilers)
         self.models_by_taxa: dict[tuple[str, ...], list[str]] = {}
