@@ -23,10 +23,10 @@ from benchmarks.markdown import print_table
 from benchmarks.planned_analysis import COVARIATES, EXPERIMENTS, HEADER, Analysis, read_analysis, row
 from features.outcomes import outcome_id
 from features.transforms import PrevalenceFilter
+from training.validation.config import ValidationTask
 from training.validation.folds import Fold, loco_groups
 from training.validation.held_out import HeldOut
 from training.validation.inner_validation import uncalibrated_average
-from training.validation.task import ValidationTask
 
 SEEDS = 1
 """A seed takes two to three minutes of processor time."""

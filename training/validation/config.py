@@ -1,4 +1,4 @@
-"""What an experiment fits inside every fold."""
+"""What an experiment fits inside every fold, and to which rows."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from features.arrays import Vector
+from features.feature_table import FeatureTable
 from features.measured_values import CensoredPolicy
 from models.encoder import BlockEncoder, Representation, Representations
 from models.families import Setting
@@ -80,3 +82,20 @@ class FitConfig:
         if isinstance(representation, tuple) and len(representation) == 1:
             representation = representation[0]
         return BlockEncoder(blocks, representation, self.min_prevalence, self.censored)
+
+
+@dataclass(frozen=True)
+class ValidationTask:
+    """A table, its outcomes, and what is fitted to them.
+
+    Attributes
+    ----------
+    table : FeatureTable
+    y : ndarray, (n_rows,)
+        0 or 1.
+    config : FitConfig
+    """
+
+    table: FeatureTable
+    y: Vector
+    config: FitConfig

@@ -8,10 +8,9 @@ import numpy as np
 
 from features.arrays import Vector
 from features.feature_table import FeatureTable
-from training.validation.config import FitConfig
+from training.validation.config import FitConfig, ValidationTask
 from training.validation.held_out import HeldOut
 from training.validation.refit import refit_on_all_rows
-from training.validation.task import ValidationTask
 
 
 def fold_attributions(

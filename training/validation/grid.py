@@ -9,10 +9,9 @@ import numpy as np
 
 from features.arrays import Matrix, Positions
 from training.validation.average import fit_average
-from training.validation.config import FitConfig, PredictorBlocks
+from training.validation.config import FitConfig, PredictorBlocks, ValidationTask
 from training.validation.folds import Fold, centre_codes
 from training.validation.sklearn_family import find_family
-from training.validation.task import ValidationTask
 
 
 class GridKey(NamedTuple):

@@ -16,12 +16,11 @@ from threadpoolctl import threadpool_limits
 
 from features.arrays import Positions, Vector
 from features.feature_table import FeatureTable
-from training.validation.config import FitConfig
+from training.validation.config import FitConfig, ValidationTask
 from training.validation.folds import Fold, Split, inner_splits
 from training.validation.grid import Grid, GridFit, GridKey, fit_grid, grid_key
 from training.validation.inner_validation import InnerValidation, uncalibrated_average, validate_inside
 from training.validation.refit import Fit, refit_on_all_rows
-from training.validation.task import ValidationTask
 from training.workers import EVERY_CORE, Workers
 
 NestedFold = tuple[Fold, list[Split] | None]

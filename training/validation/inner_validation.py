@@ -9,6 +9,7 @@ import numpy as np
 
 from features.arrays import Positions, Vector
 from models.calibration import Calibration
+from training.validation.config import ValidationTask
 from training.validation.folds import Fold, Split, centre_codes
 from training.validation.grid import Grid, GridKey, grid_key
 from training.validation.stacking import (
@@ -19,7 +20,6 @@ from training.validation.stacking import (
     stratified_losses,
     within_spread,
 )
-from training.validation.task import ValidationTask
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from models.calibration import Calibration
 from models.encoder import BlockEncoder, Representations, representation_name
 from models.families import LinearPredictor, Predictor
 from training.validation.average import fit_average
+from training.validation.config import ValidationTask
 from training.validation.folds import centre_codes
 from training.validation.inner_validation import InnerValidation
 from training.validation.sklearn_family import FittedClassifier, find_family
-from training.validation.task import ValidationTask
 
 
 @dataclass(frozen=True)
