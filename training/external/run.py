@@ -26,8 +26,7 @@ from training.external.figures import write_external_figures
 from training.external.metrics import external_metrics
 from training.external.patients import LabelledPatients, labelled_table, predict_unseen
 from training.external.performance import external_performance, recalibrated_performance
-from training.external.report import validation_report
-from training.external.sentence import validation_sentence
+from training.external.report import validation_report, validation_sentence
 from training.progress import Progress
 from training.validation.folds import centres, outcome_vector
 

@@ -37,8 +37,8 @@ from training.evidence.population import training_population
 from training.external.demotion import contradictions
 from training.external.patients import labelled_table, predict_unseen
 from training.external.performance import external_performance, recalibrated_performance
+from training.external.report import validation_sentence
 from training.external.run import validate_elsewhere
-from training.external.sentence import validation_sentence
 from training.progress import Progress
 
 from ...stores import new_store
