@@ -5,7 +5,6 @@ Training fills both, bundles keep them as JSON, and `from_json` refuses a field 
 type, naming it. `models.evidence_upgrade` reads what older bundles kept.
 """
 
-from models.evidence.elsewhere import CLAIM_AT_TRAINING, evidence_sentence_since, other_cohorts_tested
 from models.evidence.estimates import (
     FEWEST_OF_A_CLASS,
     Documented,
@@ -44,13 +43,16 @@ from models.evidence.performance import (
     WithoutCohort,
 )
 from models.evidence.strength import (
+    CLAIM_AT_TRAINING,
     DEMONSTRATION,
     STRENGTH_WORDS,
     HeldOutUnit,
     Strength,
     contradicting_cohorts,
+    evidence_sentence_since,
     evidence_strength,
     held_out_unit,
+    other_cohorts_tested,
 )
 from models.evidence.summary import CentreAuroc, Evidence, HeldOutCell, HeldOutCells, PooledOddsRatio, TrainingCohort
 from models.evidence.training_patients import (

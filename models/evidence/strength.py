@@ -1,4 +1,4 @@
-"""How strong the evidence of a model is, in one word by fixed rules, and what was held out to measure it."""
+"""How strong the evidence of a model is, in one word by fixed rules; what was held out, and which cohorts tested it."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ STRENGTH_WORDS: dict[Strength, str] = {
 """How pages, cards and texts name each strength."""
 DEMONSTRATION = "learnt from simulated patients: for demonstration, not for care"
 """What every text says first of a model that learnt from simulated patients."""
+CLAIM_AT_TRAINING = "; it was not tested on another cohort"
+"""What the sentence of older bundles says of validations that came after it."""
 
 
 def held_out_unit(evidence: Evidence, scheme: Scheme | None = None) -> HeldOutUnit:
@@ -73,6 +75,43 @@ def evidence_strength(evidence: Evidence, external_validations: Sequence[Externa
 def contradicting_cohorts(external_validations: Sequence[ExternalValidation]) -> tuple[str, ...]:
     """Return the titles of the real cohorts whose validation contradicts the model."""
     return tuple(short_title(item.title) for item in external_validations if item.contradictions and not item.simulated)
+
+
+def other_cohorts_tested(evidence: Evidence, external_validations: Sequence[ExternalValidation]) -> str:
+    """Return on how many other cohorts and patients a model was tested, without a full stop.
+
+    Empty where whole cohorts were held out in training and none was validated since: those cohorts are the test.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    external_validations : sequence of ExternalValidation
+        The latest on each cohort that the model had not seen.
+    """
+    if not external_validations:
+        return "" if held_out_unit(evidence) == "cohort" else "not tested on another cohort"
+    n_cohorts, n_simulated = len(external_validations), sum(item.simulated for item in external_validations)
+    n_patients = sum(item.predicted for item in external_validations)
+    simulated = " (simulated)" if n_simulated == n_cohorts else ""
+    share = f", {n_simulated} of them simulated" if 0 < n_simulated < n_cohorts else ""
+    cohorts = f"{n_cohorts} other{simulated} cohort{'s' * (n_cohorts != 1)}{share}"
+    if not n_patients:
+        return f"tried on {cohorts}, where it predicted no patient"
+    return f"tested on {cohorts}, {n_patients} patient{'s' * (n_patients != 1)}"
+
+
+def evidence_sentence_since(evidence: Evidence, external_validations: Sequence[ExternalValidation]) -> str:
+    """Return the sentence of a model's evidence and where it was tested since, without a full stop.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    external_validations : sequence of ExternalValidation
+        The latest on each cohort that the model had not seen.
+    """
+    tested = other_cohorts_tested(evidence, external_validations)
+    sentence = evidence.sentence.replace(CLAIM_AT_TRAINING, "")
+    return f"{sentence}; {tested}" if tested else sentence
 
 
 def _exceeds_chance(validation: ExternalValidation) -> bool:
