@@ -79,7 +79,9 @@ class DayRule:
     ) -> pd.Series[float]:
         """Return the days from the date of day 0 to that of each row, (n_rows,)."""
         sampling_date = self._dates(table, rule.date, rule.order, may_lack)
-        if rule.index in table.header or patients is None:
+        # A date of the row itself is no date of day 0, which the patients' sheet may have under the same name.
+        is_own_date = rule.index == rule.date and patients is not None and rule.index in patients[0].header
+        if (rule.index in table.header and not is_own_date) or patients is None:
             index = self._dates(table, rule.index, rule.order, may_lack)
         else:
             sheet, patient_column = patients

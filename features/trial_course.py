@@ -14,16 +14,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from features.days import DayRule
 from features.manifest import (
     Assessments,
     CoursePart,
     Cycles,
+    DayColumn,
     Lesions,
     LongMeasures,
     Medications,
     Transplants,
     TrialCourse,
     WideMeasures,
+    day_column,
 )
 from features.tables.text import TextTable, read_text_table
 
@@ -72,7 +75,9 @@ class Course:
     measures: pd.DataFrame = field(default_factory=partial(_empty, day="float", name="str", value="float", unit="str"))
 
 
-def read_course(course: TrialCourse, paths: Mapping[str, Path], patients: Set[str]) -> Course:
+def read_course(
+    course: TrialCourse, paths: Mapping[str, Path], patients: Set[str], sheet: tuple[TextTable, str] | None = None
+) -> Course:
     """Read every table of the course that a manifest names.
 
     Parameters
@@ -83,6 +88,8 @@ def read_course(course: TrialCourse, paths: Mapping[str, Path], patients: Set[st
         Where each file named by the manifest lies.
     patients : set of str
         The cohort's patients.
+    sheet : tuple of TextTable and str, optional
+        The patients' sheet and its column of the patient, which may hold the dates of day 0.
 
     Raises
     ------
@@ -97,29 +104,29 @@ def read_course(course: TrialCourse, paths: Mapping[str, Path], patients: Set[st
         if part is None:
             continue
         table = read_text_table(paths[part.file], may_be_empty=True).keep_rows(part.keep_rows)
-        rows = _Rows(table, part, patients)
+        rows = _Rows(table, part, patients, f"course.{name}", sheet)
         match part:
             case Transplants():
                 tables[name] = _transplants(rows, part)
                 rows.refuse_duplicates()
             case Cycles():
                 tables[name] = _dated(rows, part.day, drug=rows.text(part.drug))
-                rows.refuse_duplicates(part.day, part.drug)
+                rows.refuse_duplicates(day_column(part.day), part.drug)
             case Assessments():
                 tables[name] = _assessments(rows, part)
-                rows.refuse_duplicates(part.day)
+                rows.refuse_duplicates(day_column(part.day))
             case Lesions():
                 tables[name] = _lesions(rows, part)
-                rows.refuse_duplicates(part.day, part.lesion)
+                rows.refuse_duplicates(day_column(part.day), part.lesion)
             case Medications():
                 tables[name] = _medications(rows, part)
                 rows.refuse_duplicates()
             case LongMeasures():
                 tables[name] = _long_measures(rows, part)
-                rows.refuse_duplicates(part.day, part.name)
+                rows.refuse_duplicates(day_column(part.day), part.name)
             case WideMeasures():
                 tables[name] = _wide_measures(rows, part)
-                rows.refuse_duplicates(part.day)
+                rows.refuse_duplicates(day_column(part.day))
     return Course(**tables)
 
 
@@ -130,6 +137,8 @@ class _Rows:
     table: TextTable
     part: CoursePart
     patients: Set[str]
+    key: str
+    sheet: tuple[TextTable, str] | None
 
     def patient(self) -> pd.Series[str]:
         names = self.table.column(self.part.patient)
@@ -169,13 +178,20 @@ class _Rows:
             return pd.Series(np.nan, index=self.table.frame.index)
         return self.table.numbers(column, self.part.missing)
 
+    def days(self, rule: DayColumn | None, name: str, *, may_lack: bool = False) -> pd.Series[float]:
+        """Return the days of a key of the part, such as `start`; NaN where they may be missing and are."""
+        if rule is None or isinstance(rule, str):
+            return self.numbers(rule) if may_lack or rule is None else self.table.numbers(rule, ())
+        is_missing = self.text(rule.date) == "" if may_lack else pd.Series(False, index=self.table.frame.index)
+        return DayRule(f"{self.key}.{name}", rule, self.part.patient).days(self.table, is_missing, self.sheet)
+
     def decode(self, column: str, meanings: Mapping[str, str], manifest_key: str) -> pd.Series[str]:
         codes = self.table.decode(column, meanings, f"course.{manifest_key}.values")
         return pd.Series(codes, index=self.table.frame.index, dtype="str")
 
 
-def _dated(rows: _Rows, day: str, **columns: pd.Series[float] | pd.Series[str] | pd.Series[bool]) -> pd.DataFrame:
-    frame = pd.DataFrame({"patient": rows.patient(), "day": rows.table.numbers(day, ()), **columns})
+def _dated(rows: _Rows, day: DayColumn, **columns: pd.Series[float] | pd.Series[str] | pd.Series[bool]) -> pd.DataFrame:
+    frame = pd.DataFrame({"patient": rows.patient(), "day": rows.days(day, "day"), **columns})
     return frame.sort_values("day", kind="stable", ignore_index=True)
 
 
@@ -226,13 +242,13 @@ def _lesions(rows: _Rows, part: Lesions) -> pd.DataFrame:
 
 
 def _medications(rows: _Rows, part: Medications) -> pd.DataFrame:
-    start, end = rows.numbers(part.start), rows.numbers(part.end)
+    start, end = rows.days(part.start, "start", may_lack=True), rows.days(part.end, "end", may_lack=True)
     is_reversed = (end < start).to_numpy()
     if part.end is not None and is_reversed.any():
         position = int(is_reversed.argmax())
         raise rows.table.error(
             f"expected a day on or after the start, day {start.iloc[position]:g}, got {end.iloc[position]:g}",
-            part.end,
+            day_column(part.end),
             position,
         )
     kind = rows.decode(part.kind.column, part.kind.values, "medications.kind")

@@ -133,7 +133,10 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
         If a file is not there and cannot be fetched.
     """
     manifest = load_manifest(name_or_path)
-    if manifest.samples.patient == "TODO" or any(file.name == "TODO" for file in manifest.source_files):
+    required = (manifest.samples.patient, *(file.name for file in manifest.source_files))
+    # A file cannot be read without its name, and no day without the date of day 0.
+    lacks_index = any(key.endswith((".day.index", ".start.index", ".end.index")) for key in manifest.unfinished)
+    if "TODO" in required or lacks_index:
         raise ManifestError(f"{name_or_path}: the draft is not finished; settle {'; '.join(manifest.unfinished)}")
     paths = locate_files(manifest, data, fetch=fetch)
     samples_table = read_text_table(paths[manifest.samples.file]).keep_rows(manifest.samples.keep_rows)
@@ -164,7 +167,7 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
         immune=immune,
         labels=read_labels(manifest, None if sheet is None else sheet.by_patient, paths),
         patient_cells=pd.DataFrame() if sheet is None else sheet.by_patient.frame.set_axis(sheet.patients, axis=0),
-        course=read_course(manifest.course, paths, patients),
+        course=read_course(manifest.course, paths, patients, patient_key),
         notes=(*samples.notes, *samples.taxa.notes, *(() if immune is None else immune.notes)),
         near_misses=samples.near_misses,
         donor_near_misses=samples.donor_near_misses,

@@ -1,12 +1,12 @@
 """Drafts of manifests from a researcher's own files, and how files and columns are recognised."""
 
+from features.draft.clinical import CLINICAL_COLUMN
 from features.draft.columns import DAY_COLUMN, PATIENT_COLUMN, VISIT_COLUMN, names_matching
 from features.draft.file_kinds import FileKind, find_file_kind, needs_taxonomy, table_at_finest_rank
 from features.draft.immune import ANALYTE_COLUMN, UNIT_COLUMN, VALUE_COLUMN, find_immune_layout, find_value_column
 from features.draft.immune_columns import LIMIT_COLUMNS, RANGE_COLUMN, draft_row_filter
 from features.draft.manifest import draft_manifest
 from features.draft.outcomes import outcome_flag, toxicity_flag
-from features.draft.patients import CLINICAL_COLUMN
 from features.draft.progression import find_event_flag, find_survival, is_time_to_event
 from features.draft.visit_columns import find_visit_columns
 from features.draft.visit_labels import days_of_labels

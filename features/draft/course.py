@@ -8,13 +8,16 @@ from pathlib import Path
 
 from features.draft.cells import is_missing, normalise_word
 from features.draft.columns import (
+    DATE_COLUMN,
     columns_matching,
     find_patient_column,
     find_time_column,
+    holds_dates,
     names_matching,
     snake_case,
 )
 from features.draft.immune import UNIT_COLUMN, VALUE_COLUMN
+from features.draft.times import index_column
 from features.draft.yaml_lines import in_yaml
 from features.tables.decimals import is_number
 from features.tables.text import TextTable
@@ -37,6 +40,8 @@ _COLUMNS: Mapping[str, Mapping[str, str]] = {
 """The patterns of columns, by the part of the course and the manifest's key."""
 _NUMERIC_KEYS = {"dose", "sum_mm", "diameter_mm", "start", "end", "value"}
 _NAME_OR_NUMBER = {"lesion"}
+_DAY_KEYS = ("day", "start", "end")
+"""The keys that are days, which may follow from dates."""
 _CHECKPOINT_INHIBITORS = r"(?i)nivo|pembro|atezo|durva|cemip|avelu|ipili|treme|relatl|pd-?l?1|ctla"
 _KINDS_OF_MEDICATION = (
     ("antibiotic", r"(?i)cillin|floxacin|cyclin|mycin|micin|(^|\W)cef|penem|nidazole|rifax|sulfameth|antibiotic"),
@@ -54,8 +59,13 @@ _MEASURES = (
 """Repeated measures: their name, the pattern of their column, and their unit where the column's name states none."""
 
 
-def course_lines(sheets: Sequence[TextTable], patients: frozenset[str]) -> dict[Path, str]:
-    """Return a line for each sheet that is recognised as a part of the course; each part is drafted once."""
+def course_lines(
+    sheets: Sequence[TextTable], patients: frozenset[str], patient_sheets: Sequence[TextTable] = ()
+) -> dict[Path, str]:
+    """Return a line for each sheet that is recognised as a part of the course; each part is drafted once.
+
+    The date of day 0 may stand in the sheet itself, or in one of `patient_sheets`.
+    """
     lines: dict[Path, str] = {}
     drafted: set[str] = set()
     for sheet in sheets:
@@ -65,6 +75,9 @@ def course_lines(sheets: Sequence[TextTable], patients: frozenset[str]) -> dict[
         for part, draft_rule in _PARTS.items():
             rule = draft_rule(sheet) if part not in drafted else {}
             if rule:
+                rule = _with_index(
+                    rule, sheet, index_column(sheet, patients, patient_sheets, _dates(rule, sheet).values())
+                )
                 cells = {cell for row in sheet.rows for cell in row}
                 other_missing = sorted({cell for cell in cells if is_missing(cell)} - {"", "NA"})
                 rule = {"file": sheet.path.name, "patient": patient, **rule}
@@ -74,6 +87,18 @@ def course_lines(sheets: Sequence[TextTable], patients: frozenset[str]) -> dict[
                 drafted.add(part)
                 break
     return lines
+
+
+def _dates(rule: Rule, sheet: TextTable) -> dict[str, str]:
+    """Return the columns of dates from which days of a part follow, by the manifest's keys."""
+    columns = {key: column for key in _DAY_KEYS if isinstance(column := rule.get(key), str)}
+    return {key: column for key, column in columns.items() if holds_dates(sheet.frame[column])}
+
+
+def _with_index(rule: Rule, sheet: TextTable, index: str | None) -> Rule:
+    """Return a rule whose days follow from the date of day 0, where they are dates."""
+    dates = _dates(rule, sheet)
+    return {**rule, **{key: {"from": column, "index": index or "TODO"} for key, column in dates.items()}}
 
 
 def is_measure(column: str) -> bool:
@@ -86,9 +111,13 @@ def _find_columns(sheet: TextTable, part: str, *, is_dated: bool = True) -> dict
     columns: dict[str, str] = {}
     if is_dated:
         time = find_time_column(sheet.frame)
-        if time is None or time.key != "day" or time.pattern or time.labels:
+        dates = [name for name in names_matching(sheet.header, DATE_COLUMN) if holds_dates(sheet.frame[name])]
+        if time is not None and time.key == "day" and not time.pattern and not time.labels:
+            columns["day"] = time.column
+        elif dates:
+            columns["day"] = dates[0]
+        else:
             return {}
-        columns["day"] = time.column
     for key, pattern in _COLUMNS[part].items():
         for column in columns_matching(sheet, pattern):
             cells = sheet.frame[column]
@@ -97,7 +126,11 @@ def _find_columns(sheet: TextTable, part: str, *, is_dated: bool = True) -> dict
             if (
                 column not in columns.values()
                 and reported
-                and (key in _NAME_OR_NUMBER or is_numeric == (key in _NUMERIC_KEYS))
+                and (
+                    key in _NAME_OR_NUMBER
+                    or (key in _DAY_KEYS and holds_dates(cells))
+                    or is_numeric == (key in _NUMERIC_KEYS)
+                )
             ):
                 columns.setdefault(key, column)
     return columns

@@ -11,6 +11,7 @@ import pandas as pd
 
 from features.analytes import canonical_analyte, is_known_analyte
 from features.draft.cells import is_measurement, is_missing, normalise_word
+from features.draft.clinical import CLINICAL_COLUMN
 from features.draft.columns import (
     DATE_COLUMN,
     DAY_COLUMN,
@@ -24,7 +25,6 @@ from features.draft.columns import (
     snake_case,
 )
 from features.draft.immune_columns import draft_row_filter, value_column_lines
-from features.draft.patients import CLINICAL_COLUMN
 from features.draft.samples import SamplesDraft
 from features.draft.times import date_columns, date_questions, label_column
 from features.draft.visit_columns import find_visit_columns

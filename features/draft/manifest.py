@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from features.draft.clinical import is_clinical
 from features.draft.columns import find_patient_column
 from features.draft.controls import draft_control_filter
 from features.draft.course import course_lines, is_measure
@@ -20,7 +21,7 @@ from features.draft.outcomes import find_event_columns
 from features.draft.patients import patient_lines
 from features.draft.redcap import refuse_repeating_export
 from features.draft.samples import SamplesDraft, draft_samples, taxa_lines
-from features.draft.unused import is_clinical, unused_reason, visits_in_columns
+from features.draft.unused import unused_reason, visits_in_columns
 from features.draft.yaml_lines import in_yaml
 from features.errors import FileError, InputError
 from features.immune import read_immune_export
@@ -67,7 +68,7 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
     sheets = [filters[sheet.path].sheet if sheet.path in filters else sheet for sheet in sheets]
     roles = _assign_roles(sheets, table.samples, kept_rows)
     samples, patients = roles.samples, roles.patients
-    course = course_lines(roles.other_sheets, samples.patients)
+    course = course_lines(roles.other_sheets, samples.patients, [patients] if patients else [])
     sheets_with_role = (samples.sheet, patients, roles.immune, roles.events)
     used_files = {taxa, taxonomy, *(sheet.path for sheet in sheets_with_role if sheet), *course}
     lines = [

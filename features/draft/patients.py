@@ -10,19 +10,15 @@ from features.draft.arms import arm_lines
 from features.draft.cells import is_missing
 from features.draft.columns import columns_matching, find_patient_column
 from features.draft.covariates import (
-    COVARIATE_COLUMN,
-    EXCLUDED_COLUMN,
     draft_covariates,
     reason_in_cells,
     reason_in_name,
 )
-from features.draft.outcomes import BEST_RESPONSE_COLUMN, draft_outcomes
+from features.draft.outcomes import draft_outcomes
 from features.draft.samples import SamplesDraft
 from features.draft.yaml_lines import in_yaml
 from features.tables.text import TextTable
 
-CLINICAL_COLUMN = "|".join([COVARIATE_COLUMN, EXCLUDED_COLUMN, BEST_RESPONSE_COLUMN])
-"""The columns by which a sheet of clinical data is recognised."""
 _CENTRE_COLUMN = r"^(sub_?cohort|centre|center|hospital|institution|study_site|site|location)(_?(id|name))?$"
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence, Set
 
 import pandas as pd
 
 from features.dates import parse_date
 from features.draft.cells import is_missing
+from features.draft.clinical import is_clinical
 from features.draft.columns import (
     DATE_COLUMN,
     INDEX_DATE_COLUMN,
@@ -61,12 +62,25 @@ def date_columns(
     sampled = [name for name in date_columns if not names_matching([name], INDEX_DATE_COLUMN)]
     if not sampled:
         return None
-    patients = set(recipients[patient])
+    index = index_column(sheet, set(recipients[patient]), sheets, sampled)
+    return None if index is None else (sampled[0], index)
+
+
+def index_column(
+    sheet: TextTable, patients: Set[str], sheets: Sequence[TextTable], dates: Collection[str] = ()
+) -> str | None:
+    """Return the column of the date of day 0, of a sheet itself or of one that may become the sheet of patients.
+
+    `dates` are columns of the sheet that date something else.
+    """
     for other_sheet in (sheet, *(other_sheet for other_sheet in sheets if other_sheet is not sheet)):
-        if other_sheet is sheet or find_patient_column(other_sheet, patients, one_row_each=True):
+        if other_sheet is sheet or (
+            is_clinical(other_sheet) and find_patient_column(other_sheet, patients, one_row_each=True)
+        ):
             for column in names_matching(other_sheet.header, INDEX_DATE_COLUMN):
-                if column not in sampled and holds_dates(other_sheet.frame[column]):
-                    return sampled[0], column
+                is_other_date = other_sheet is sheet and column in dates
+                if not is_other_date and holds_dates(other_sheet.frame[column]):
+                    return column
     return None
 
 

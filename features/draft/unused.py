@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence, Set
 
 from features.analytes import is_known_analyte
+from features.draft.clinical import analytes_and_more, is_clinical
 from features.draft.columns import columns_matching, find_patient_column, patient_column_with_gaps
 from features.draft.immune import ANALYTE_COLUMN, VALUE_COLUMN
 from features.draft.outcomes import (
@@ -13,10 +14,8 @@ from features.draft.outcomes import (
     EVENT_TERM_COLUMN,
     GRADE_COLUMN,
     RESPONSE_COLUMN,
-    find_labels_of_response,
     outcome_flag,
 )
-from features.draft.patients import CLINICAL_COLUMN
 from features.draft.visit_labels import days_of_labels
 from features.draft.yaml_lines import in_yaml
 from features.name_matching import NAME_DIFFERENCES, simplified
@@ -134,7 +133,7 @@ def _patient_missing(sheet: TextTable) -> str:
 
 def visits_in_columns(sheet: TextTable) -> str:
     """Return what to do about columns that name an analyte and more, as a visit; empty where there are none."""
-    columns = _analytes_and_more(sheet)
+    columns = analytes_and_more(sheet)
     if len(columns) < _MIN_ANALYTES:
         return ""
     return (
@@ -142,24 +141,6 @@ def visits_in_columns(sheet: TextTable) -> str:
         "analytes as in IL6_D28, or write a row for each blood draw with its day, and name other columns by the "
         "analyte and its unit alone"
     )
-
-
-def _analytes_and_more(sheet: TextTable) -> list[str]:
-    """Return the columns whose names are an analyte and more, as a visit or a statistic."""
-    return [name for name in sheet.header if not is_known_analyte(name) and is_known_analyte(_first_part(name))]
-
-
-def is_clinical(sheet: TextTable) -> bool:
-    """Tell whether a sheet holds clinical columns, or labels of response under any name."""
-    columns = {str(column): cells for column, cells in sheet.frame.items()}
-    clinical_columns = {*columns_matching(sheet, CLINICAL_COLUMN), *find_labels_of_response(columns)}
-    return bool(clinical_columns - set(_analytes_and_more(sheet)))
-
-
-def _first_part(name: str) -> str:
-    """Return what stands before a gap in a name, or before a visit right behind it, as IL6 in IL6D28."""
-    first_part = re.split(r"[_ (]", name.strip(), maxsplit=1)[0]
-    return re.sub(r"(?<=.)([DWVTM]\d+|[Pp]re|[Pp]ost)$", "", first_part)
 
 
 def _other_spelling(sheet: TextTable, patients: Set[str]) -> str:

@@ -4,7 +4,7 @@ A manifest never reshapes a file. It names the files, the columns that matter an
 that it does not explain is an error. `load_manifest` takes the name of a manifest that ships with Taxokine, or a path.
 """
 
-from features.manifest.base import DayFromDates
+from features.manifest.base import DayColumn, DayFromDates, day_column
 from features.manifest.course import (
     Assessments,
     CoursePart,
@@ -49,6 +49,7 @@ __all__ = [
     "Cycles",
     "Lesions",
     "DatedEvent",
+    "DayColumn",
     "DayFromDates",
     "DayInNames",
     "DayPattern",
@@ -72,6 +73,7 @@ __all__ = [
     "TrialCourse",
     "WideMeasures",
     "YesNo",
+    "day_column",
     "load_manifest",
     "manifest_digest",
     "manifest_folder",

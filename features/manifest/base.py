@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from features.dates import DateOrder
 
@@ -109,3 +109,16 @@ class DayFromDates(ManifestPart):
     """Column of the date of day 0, in the same or in the patients' sheet."""
     order: DateOrder | None = None
     """The order of dates such as 03/04/2023; by default that which another date of the column proves."""
+
+
+def _tag_of_day(day: object) -> str:
+    return "name" if isinstance(day, str) else "dates"
+
+
+DayColumn = Annotated[Annotated[str, Tag("name")] | Annotated[DayFromDates, Tag("dates")], Discriminator(_tag_of_day)]
+"""A column of days on the cohort's clock, or two columns of dates."""
+
+
+def day_column(day: DayColumn) -> str:
+    """Return the column of the day, or of its date."""
+    return day if isinstance(day, str) else day.date

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Tag
 
-from features.manifest.base import CellText, CellTexts, FileName, ManifestPart, variant_by_key
+from features.manifest.base import CellText, CellTexts, DayColumn, FileName, ManifestPart, variant_by_key
 
 
 class CoursePart(ManifestPart):
@@ -26,8 +26,8 @@ class CoursePart(ManifestPart):
 class Transplants(CoursePart):
     """The fecal microbiota transplants."""
 
-    day: str
-    """Column of the day of the transplant, never missing."""
+    day: DayColumn
+    """The day of the transplant, never missing: a column of days, or two columns of dates."""
     donor: str | None = None
     """Column of the donor."""
     batch: str | None = None
@@ -45,8 +45,8 @@ class Transplants(CoursePart):
 class Cycles(CoursePart):
     """The doses of immune checkpoint inhibitors."""
 
-    day: str
-    """Column of the day of the dose, never missing."""
+    day: DayColumn
+    """The day of the dose, never missing: a column of days, or two columns of dates."""
     drug: str | None = None
     """Column of the drug."""
 
@@ -63,8 +63,8 @@ class AssessedResponse(ManifestPart):
 class Assessments(CoursePart):
     """The assessments of the tumour."""
 
-    day: str
-    """Column of the day of the assessment, never missing."""
+    day: DayColumn
+    """The day of the assessment, never missing: a column of days, or two columns of dates."""
     response: AssessedResponse | None = None
     """The response at the assessment."""
     sum_mm: str | None = None
@@ -74,8 +74,8 @@ class Assessments(CoursePart):
 class Lesions(CoursePart):
     """The tumour's lesions, with a row for each lesion at each assessment."""
 
-    day: str
-    """Column of the day of the assessment, never missing."""
+    day: DayColumn
+    """The day of the assessment, never missing: a column of days, or two columns of dates."""
     lesion: str
     """Column of the lesion's number or name, one for each of a patient's lesions, never missing."""
     site: str
@@ -100,17 +100,17 @@ class Medications(CoursePart):
     """Column of the medication's name."""
     kind: MedicationKind
     """The kind of the medication."""
-    start: str
-    """Column of the first day; missing where unknown."""
-    end: str | None = None
-    """Column of the last day; missing where unknown, or where the medication goes on."""
+    start: DayColumn
+    """The first day, as of `day` in other tables; missing where unknown."""
+    end: DayColumn | None = None
+    """The last day; missing where unknown, or where the medication goes on."""
 
 
 class LongMeasures(CoursePart):
     """Repeated measures, such as weight or albumin, with a row for each measurement."""
 
-    day: str
-    """Column of the day of the measurement, never missing."""
+    day: DayColumn
+    """The day of the measurement, never missing: a column of days, or two columns of dates."""
     name: str
     """Column of the measure's name."""
     value: str
@@ -131,8 +131,8 @@ class Measure(ManifestPart):
 class WideMeasures(CoursePart):
     """Repeated measures, such as weight or albumin, with a row for each day and a column for each measure."""
 
-    day: str
-    """Column of the day of the measurement, never missing."""
+    day: DayColumn
+    """The day of the measurement, never missing: a column of days, or two columns of dates."""
     columns: Annotated[Mapping[str, Measure], Field(min_length=1)]
     """The measures, by name."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Field, Tag, model_validator
 
 from features.manifest.base import (
     CellText,
     CellTexts,
-    DayFromDates,
+    DayColumn,
     FileName,
     ManifestPart,
     ValueRule,
@@ -75,10 +75,6 @@ class Attribution(ManifestPart):
     """The meaning of each value; "" is another cause, or unknown."""
 
 
-def _tag_of_day(day: object) -> str:
-    return "name" if isinstance(day, str) else "dates"
-
-
 class Events(ManifestPart):
     """A table of dated, graded adverse events; a patient without a row had no recorded event."""
 
@@ -92,7 +88,7 @@ class Events(ManifestPart):
     """Column of the event's name."""
     grade: str
     """Column of the CTCAE grade, 1 to 5, written as 3, G3, Grade 3 or III."""
-    day: Annotated[Annotated[str, Tag("name")] | Annotated[DayFromDates, Tag("dates")], Discriminator(_tag_of_day)]
+    day: DayColumn
     """The day of onset: a column of days, or two columns of dates."""
     first_counted_day: float = 0
     """The first day whose events are counted; earlier events precede the treatment."""

@@ -15,8 +15,8 @@ from features.audit import audit
 from features.cohort import Cohort, read_cohort
 from features.draft import draft_manifest, find_file_kind
 from features.draft.covariates import draft_covariates
-from features.errors import FileError, InputError
-from features.manifest import Manifest, Recist, load_manifest
+from features.errors import FileError, InputError, ManifestError
+from features.manifest import DayFromDates, Manifest, Recist, load_manifest
 from taxokine.simulation import Trial, simulate_trial
 
 METAPHLAN = """#mpa_vJun23_CHOCOPhlAnSGB_202307
@@ -354,6 +354,33 @@ def test_a_course_under_other_column_names_is_drafted_and_read(write: Callable[.
     assert course.cycles["drug"].tolist() == ["Nivolumab 240 mg", "Ipilimumab"]
     assert course.assessments[["response", "sum_mm"]].to_numpy().tolist() == [["iUPD", 30], ["PR", 12]]
     assert course.measures["value"].tolist() == [70]
+
+
+@pytest.mark.parametrize("has_index", [True, False])
+def test_a_course_of_dates_counts_from_the_date_of_day_0_in_the_sheet_of_patients(
+    write: Callable[..., Path], has_index: bool
+) -> None:
+    index = {"FMT date": ["2023-03-01"] * len(SHEET["PatientID"])} if has_index else {}
+    files = [
+        write("table.tsv", METAPHLAN),
+        write("sheet.csv", SHEET | {"Age": ["60"] * len(SHEET["PatientID"])} | index),
+        write("infusions.csv", {"pt": ["p1", "p1"], "Infusion date": ["22.03.2023", "2023-04-12"],
+                                "Agent": ["Nivolumab 240 mg", "Ipilimumab"]}),
+        # One row each, and dates of a start that are not of day 0.
+        write("drugs.csv", {"pt": ["p1", "p3"], "Drug": ["Ciprofloxacin", "Aspirin"],
+                            "Start date": ["2023-02-26", ""], "End date": ["2023-02-28", ""]}),
+    ]  # fmt: skip
+    _, draft = drafted(files)
+    assert draft.course.cycles is not None
+    index_column = "FMT date" if has_index else "TODO"
+    assert draft.course.cycles.day == DayFromDates(**{"from": "Infusion date", "index": index_column})
+    if not has_index:
+        with pytest.raises(ManifestError, match=r"the draft is not finished; settle .*course\.cycles\.day\.index"):
+            read(files)
+        return
+    course = read(files).course
+    assert course.cycles["day"].tolist() == [21, 42]
+    assert course.medications[["start", "end"]].fillna(999).to_numpy().tolist() == [[-3, -1], [999, 999]]
 
 
 # ---- errors ----

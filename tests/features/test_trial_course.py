@@ -133,6 +133,38 @@ def test_each_part_is_read_as_the_manifest_says(read: Callable[..., Cohort]) -> 
     assert rows(course.measures) == [("p1", 0, "weight", 71.5, "kg"), ("p1", 0, "CRP", 12, "mg/L")]
 
 
+def test_days_of_the_course_may_follow_from_dates(read: Callable[..., Cohort]) -> None:
+    files = {
+        "patients.csv": (
+            "patient,age,sex,best,label,lasting,steroids,on\np1,60,F,PR,R,,no,2023-02-01\n"
+            "p2,71,M,SD,NR,yes,yes,2023-03-03\np3,,F,,,,no,2023-03-04\np4,50,M,PD,NR,no,no,2023-03-05\n"
+        ),
+        # A second transplant has a date of its own.
+        "transplants.csv": "who,on,from\np1,2023-02-01,D1\np2,2023-03-03,D1\np2,2023-04-02,D2\n",
+        "drugs.csv": "patient,drug,from,to\np1,amoxicillin,2023-01-12,2023-01-19\np2,prednisone,NA,\n",
+    }
+    parts = {
+        "transplants": {
+            "file": "transplants.csv", "patient": "who", "day": {"from": "on", "index": "on"}, "donor": "from",
+        },
+        "medications": COURSE["medications"]
+        | {"start": {"from": "from", "index": "on"}, "end": {"from": "to", "index": "on"}},
+    }  # fmt: skip
+    course = read(files, course=parts).course
+    assert course.transplants[["patient", "day", "donor"]].to_numpy().tolist() == [
+        ["p1", 0, "D1"], ["p2", 0, "D1"], ["p2", 30, "D2"],
+    ]  # fmt: skip
+    assert rows(course.medications) == [
+        ("p1", "amoxicillin", "antibiotic", -20, -13), ("p2", "prednisone", "steroid", None, None),
+    ]  # fmt: skip
+    files["transplants.csv"] = "who,on,from\np1,soon,D1\n"
+    with pytest.raises(FileError, match="expected a date such as 2023-04-03, got 'soon'"):
+        read(files, course=parts)
+    files["transplants.csv"] = "who,on,from\np1,03/04/2023,D1\n"
+    with pytest.raises(FileError, match=r"state course\.transplants\.day\.order"):
+        read(files, course=parts)
+
+
 def test_wide_and_long_measures_agree(read: Callable[..., Cohort]) -> None:
     measures = read(course={"measures": WIDE}).course.measures
     assert rows(measures) == [
