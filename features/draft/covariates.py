@@ -82,7 +82,7 @@ _EXCLUDED = (
         "progression or death, known later",
     ),
     (
-        r"(^|_)(response|responder|orr)(_|$)|nonrespon|benefit|(^|_|non)(dcb|dcr)(_|$)|(^|_)n[cd]b(_|$)|disease_control|recist"
+        r"(^|_)(response|responder|orr)(_|$)|nonrespon|benefit|(^|_|non)(dcb|dcr)(_|$)|(^|_)n[cd]b(_|$)|^(pcr|mpr)$|disease_control|recist"
         r"|(^|_)bor(_|$)|^anti_pd_l?1$",
         "the outcome under another name",
     ),

@@ -104,6 +104,10 @@ _CHECKBOX = r"___\d+$|\(choice="
 _FOOTNOTE = r"[*\u2020\u2021\u00a7#?]\s*$"
 """Marks after a word whose meaning stands elsewhere, as in 'PR*'."""
 _TOXICITY_COLUMN, _NO_TOXICITY = r"toxic|irae|(^|_)ir_?aes?(_|$)|immune_related|adverse", r"treat|steroid"
+_KIND_OF_EVENT = (
+    r"^(colitis|enterocolitis|pneumonitis|hepatitis|thyroiditis|hypophysitis|myocarditis|nephritis|arthritis|myositis"
+    r"|dermatitis|rash|pruritus|vitiligo|uveitis|diarrho?ea|hypothyroidism|hyperthyroidism|adrenal_insufficiency)$"
+)
 _QUESTION_OF_RESPONSE = (
     "does it count stable disease? By RECIST, name it objective_response where it counts none, disease_control where "
     "it counts all"
@@ -151,7 +155,7 @@ class OutcomesDraft:
     def ask_for_codes(self, columns: Mapping[str, pd.Series[str]]) -> None:
         """Ask what the cells mean of columns that are outcomes by their names, and are in no outcome yet."""
         pattern = (
-            rf"^(?!.*({PROGRESSION_COLUMN})).*({BEST_RESPONSE_COLUMN}|{RESPONSE_COLUMN}|nonrespon|benefit|dcb(_|$)|(^|_)n[cd]b(_|$)"
+            rf"^(?!.*({PROGRESSION_COLUMN})).*({BEST_RESPONSE_COLUMN}|{RESPONSE_COLUMN}|nonrespon|benefit|dcb(_|$)|(^|_)n[cd]b(_|$)|^(pcr|mpr)$"
             "|disease_control)"
         )
         names = [name for name in names_matching(columns, pattern) if name not in self.columns]
@@ -227,6 +231,7 @@ class OutcomesDraft:
             if re.search(_GRADE_OF_AN_EVENT, snake_case(name))
             and all(is_missing(cell) or cell in {*"012345"} for cell in cells)
         ]
+        kinds = [name for name, cells in columns.items() if _is_kind_of_event(name, cells)]
         if toxicities:
             values = [value or "empty" for value in columns[toxicities[0]].unique()]
             self.lines.append(
@@ -237,6 +242,11 @@ class OutcomesDraft:
             self.lines.append(
                 f"  # TODO: {in_yaml(grades)} may be grades of immune-related events; make one column of the highest, "
                 "and describe it under 'toxicity'"
+            )
+        elif len(kinds) > 1:
+            self.lines.append(
+                f"  # TODO: {in_yaml(kinds)} may be kinds of immune-related events; make one column, yes or the "
+                "highest grade where any happened, and describe it under 'toxicity'"
             )
 
     def ask_for_deaths(self, columns: Mapping[str, pd.Series[str]]) -> None:
@@ -446,6 +456,12 @@ def _meaning(cell: str, words: Mapping[str, str]) -> str:
     if re.search(_FOOTNOTE, cell):
         return "unknown"
     return label_meaning(cell, words) or "unknown"
+
+
+def _is_kind_of_event(column: str, cells: pd.Series[str]) -> bool:
+    """Tell whether a column is named for an event of an organ, and says whether, or at which grade, it happened."""
+    reported = {normalise_word(cell) for cell in cells if not is_missing(cell)}
+    return re.search(_KIND_OF_EVENT, snake_case(column)) is not None and reported <= {*"012345", *YES_WORDS, *NO_WORDS}
 
 
 def _grade_of(outcome: str, column: str) -> dict[str, str]:

@@ -280,6 +280,17 @@ def test_antibiotics_before_treatment_are_a_covariate(
     assert (column in draft.exclude_columns) != is_covariate
 
 
+def test_a_pathological_response_and_kinds_of_events_are_asked_about(
+    draft_of: Callable[..., Manifest], tmp_path: Path
+) -> None:
+    draft = draft_of({"pCR": ["1", "0"], "colitis": ["0", "1"], "rash": ["no", "yes"], "hepatitis": ["B", "C"]})
+    assert not draft.outcomes.outcome_columns
+    text = (tmp_path / "mine.yaml").read_text()
+    assert "# TODO: pCR may be a response; state what" in text
+    assert "# TODO: [colitis, rash] may be kinds of immune-related events; make one column" in text
+    assert {"pCR", "colitis"} <= set(draft.exclude_columns)
+
+
 @pytest.mark.parametrize(("column", "outcome"), [("NDB", "durable_benefit"), ("NCB", "published_response")])
 def test_an_abbreviated_flag_of_no_benefit_is_turned_round(
     draft_of: Callable[..., Manifest], column: str, outcome: str
