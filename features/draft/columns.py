@@ -28,6 +28,8 @@ PATIENT_COLUMN = (
 )
 _RECORD_COLUMN = r"^(record_id|study_id|usubjid|case_id)$"
 """The columns by which REDCap and trial databases name a patient."""
+OTHER_PATIENT_COLUMN = r"^(id|mrn|upn|case_(no|number)|code|pseudonym|initials|anonymi[sz]ed_id)$"
+"""The columns of a patient by names that may also be of a sample."""
 DAY_COLUMN = r"(^|_)days?(_|$)"
 VISIT_COLUMN = r"^(visit|time_?point)(_?(number|no|nr|id|name|label))?$"
 DATE_COLUMN = r"(^|_)(date|collected|sampled|collection|sampling|drawn)(_|$)"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import pandas as pd
 
-from features.draft.cells import is_missing
+from features.draft.cells import is_missing, normalise_word
 from features.draft.columns import columns_matching
 from features.draft.yaml_lines import in_yaml
 from features.manifest.tables import RangeColumn
+from features.measured_values import find_side, parse_value
 from features.tables.decimals import is_number
 from features.tables.text import TextTable
 
@@ -25,6 +27,7 @@ LIMIT_COLUMNS = {
 }
 RANGE_COLUMN = r"^detection_range$"
 _QUALITY = r"^(qc|assay|sample)_?(qc|warning)$"
+_WITHIN = {"", "ok", "inrange", "within", "withinrange", "normal", "valid", "quantifiable", "pass", "none", "na"}
 _MANY_BRIDGES = 8
 """Samples measured on both plates from which plates are compared; OlinkAnalyze advises 8 to 16."""
 
@@ -63,13 +66,34 @@ def value_column_lines(sheet: TextTable, patient: str, analyte: str) -> list[str
         column = next((name for name in columns_matching(sheet, pattern) if _holds_numbers(frame[name])), None)
         if column:
             lines.append(f"  {key}: {in_yaml(column)}  # guessed from its name")
-    for column in columns_matching(sheet, RANGE_COLUMN):
+    ranges = columns_matching(sheet, RANGE_COLUMN)
+    for column in ranges:
         lines += _range_lines(column, map(str, frame[column].unique()))
+    sides = None if ranges else _find_sides(frame)
+    if sides:
+        lines.append(f"  range: {in_yaml(sides)}  # guessed from its cells; TODO: confirm")
     for column in columns_matching(sheet, r"^plate(_?(id|name))?$"):
         if frame[column].nunique() > 1:
             lines += _plate_lines(frame, column, patient)
     quality = columns_matching(sheet, _QUALITY)
     return [*lines, *([f"  warnings: {in_yaml(quality)}  # guessed from their names"] if quality else [])]
+
+
+def _find_sides(frame: pd.DataFrame) -> dict[str, object] | None:
+    """Return the column whose cells are words for a side of the range or for none, and what its cells mean."""
+    for column, cells in frame.items():
+        sides: dict[str, list[str]] = {"below": [], "above": [], "within": []}
+        for cell in map(str, cells.unique()):
+            side = "within" if normalise_word(cell) in _WITHIN else find_side(cell) or _side_of_limit(cell)
+            sides.setdefault(side, []).append(cell)
+        if "" not in sides and (sides["below"] or sides["above"]):
+            return {"column": str(column), **sides}
+    return None
+
+
+def _side_of_limit(cell: str) -> str:
+    """Return the side that a sign and the name of a limit write, as '<LLOQ'; a sign and a number are a value."""
+    return parse_value(cell).censored if cell.strip()[:1] in ("<", ">") and not re.search(r"\d", cell) else ""
 
 
 def _n_most_values(frame: pd.DataFrame, key: str, column: str) -> int:

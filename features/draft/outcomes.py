@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -83,7 +83,14 @@ _FLAG_NUMBERS = {"1": "yes", "0": "no"}
 _GRADES = re.compile(r"(?:(?:>=?|\u2265)\s*[1-5]|[1-5]\s*[-\u2013/]\s*[1-5]|[1-5]\+)")
 """Several grades, of which the lowest is 1, as in '3-4' and '>=3'."""
 _GRADE_IN_NAME = r"(?:grade|(?:^|_)g)_?([23])"
-_NO_GRADE = ("0", "g0", "grade0", "none")
+_SEVERE = r"(^|_)(severe|high_grade)(_|$)"
+"""Names of toxicity of grade 3 and above (CTCAE 5.0); a serious event is one by its consequences, of any grade."""
+_VISIT_IN_NAME = (
+    r"(?:^|_)(?:w|wk|weeks?|m|mo|months?|d|days?|c|cycle|v|visit|t|tp|scan)_?\d+(?:_|$)"
+    r"|(?:^|_)\d+_?(?:w|wks?|weeks?|m|mo|months?|d|days?)(?:_|$)"
+)
+_NUMBERED_EVENT = r"(?<![a-z])(?:ir_?ae|ae|toxicity|adverse_event)_?\d(?=_|$)"
+_NO_GRADE = ("0", "g0", "grade0", "none", *NO_WORDS)
 _RECIST_WORDS = {
     **{"completeresponse": "CR", "partialresponse": "PR", "stabledisease": "SD", "progressivedisease": "PD"},
     **{code.casefold(): code for code in ("CR", "PR", "SD", "PD")},
@@ -218,6 +225,12 @@ class OutcomesDraft:
         """Ask what the cells of a column of toxicity mean, or for the highest of the grades of several kinds."""
         if "toxicity" in self.outcomes:
             return
+        if numbered := numbered_events(columns):
+            self.lines.append(
+                f"  # TODO: {in_yaml(numbered[:4])} list events side by side; write a table with a row for each event, "
+                "its patient, term, grade and day, and describe it under 'toxicity' with 'events'"
+            )
+            return
         toxicities = [
             name
             for name in columns
@@ -247,6 +260,14 @@ class OutcomesDraft:
             self.lines.append(
                 f"  # TODO: {in_yaml(kinds)} may be kinds of immune-related events; make one column, yes or the "
                 "highest grade where any happened, and describe it under 'toxicity'"
+            )
+
+    def ask_for_best_of_visits(self, columns: Sequence[str]) -> None:
+        """Ask for the best of the responses of several visits."""
+        if columns:
+            self.lines.append(
+                f"  # TODO: {in_yaml(list(columns))} are responses of single visits; make one column of the best "
+                "before progression, and describe it under 'recist', or 'published_response' where it is yes or no"
             )
 
     def ask_for_deaths(self, columns: Mapping[str, pd.Series[str]]) -> None:
@@ -287,14 +308,9 @@ def draft_outcomes(
         The table of adverse events.
     """
     columns = {column: cells for column, cells in columns.items() if not is_of_earlier_treatment(column)}
-    responses = {column: groups for column, cells in columns.items() if (groups := _best_responses(column, cells))}
-    flags: dict[str, dict[str, list[str]]] = {}
-    progression: dict[str, ProgressionFlag] = {}
-    for column, cells in columns.items():
-        if flag := find_progression_flag(column, cells):
-            progression[column] = flag
-        if column not in responses and not re.search(_CHECKBOX, column) and (groups := _best_yes_no(column, cells)):
-            flags[column] = groups
+    of_visits = responses_of_visits(columns)
+    progression = {column: flag for column, cells in columns.items() if (flag := find_progression_flag(column, cells))}
+    responses, flags = _find_flags(columns, {*of_visits, *numbered_events(columns)})
     best = min(responses, key=lambda column: not re.search(BEST_RESPONSE_COLUMN, snake_case(column)), default=None)
     stable = next((column for column in flags if re.search(STABLE_SIX_MONTHS_COLUMN, snake_case(column))), None)
     draft = OutcomesDraft()
@@ -306,7 +322,13 @@ def draft_outcomes(
             best,
             responses[best]["unknown"],
         )
-    snake_names = {name: snake_case(name) for name in flags if not re.search(PROGRESSION_COLUMN, snake_case(name))}
+    else:
+        draft.ask_for_best_of_visits(of_visits)
+    snake_names = {
+        name: snake_case(name)
+        for name in sorted(flags, key=_is_severe)
+        if not re.search(PROGRESSION_COLUMN, snake_case(name))
+    }
     for outcome, pattern, todo in _FLAGS:
         flagged = next(
             (name for name in snake_names if name not in draft.columns and re.search(pattern, snake_names[name])), None
@@ -333,7 +355,7 @@ def draft_outcomes(
     draft.add_labels_of_response(
         columns, {column: groups for column, groups in flags.items() if column not in progression}
     )
-    draft.ask_for_codes(columns)
+    draft.ask_for_codes({name: cells for name, cells in columns.items() if name not in of_visits})
     draft.ask_for_toxicity(columns)
     draft.add_progression_free(progression)
     survival = find_survival(columns)
@@ -342,6 +364,39 @@ def draft_outcomes(
     if "overall_survival" not in survival:
         draft.ask_for_deaths(columns)
     return draft
+
+
+def _find_flags(
+    columns: Mapping[str, pd.Series[str]], unread: Set[str]
+) -> tuple[dict[str, dict[str, list[str]]], dict[str, dict[str, list[str]]]]:
+    """Return the columns of best responses, and of yes and no, with the meaning of their cells, without `unread`."""
+    responses: dict[str, dict[str, list[str]]] = {}
+    flags: dict[str, dict[str, list[str]]] = {}
+    for column, cells in columns.items():
+        if column in unread:
+            continue
+        if groups := _best_responses(column, cells):
+            responses[column] = groups
+        elif not re.search(_CHECKBOX, column) and (groups := _best_yes_no(column, cells)):
+            flags[column] = groups
+    return responses, flags
+
+
+def responses_of_visits(columns: Iterable[str]) -> list[str]:
+    """Return the columns of response whose names differ in nothing but the visit, as 'Response_W12', 'Response_W24'."""
+    by_name: dict[str, list[str]] = {}
+    for column in columns:
+        name = snake_case(column)
+        bare_name = re.sub(_VISIT_IN_NAME, "_", name)
+        if bare_name != name and re.search(f"{RESPONSE_COLUMN}|{BEST_RESPONSE_COLUMN}", name):
+            by_name.setdefault(bare_name, []).append(column)
+    return [column for names in by_name.values() if len(names) > 1 for column in names]
+
+
+def numbered_events(columns: Iterable[str]) -> list[str]:
+    """Return the columns of several adverse events of a patient side by side, as 'irAE1_grade' and 'irAE2_grade'."""
+    numbers = {column: match[0] for column in columns if (match := re.search(_NUMBERED_EVENT, snake_case(column)))}
+    return list(numbers) if len(set(numbers.values())) > 1 else []
 
 
 def find_labels_of_response(columns: Mapping[str, pd.Series[str]]) -> list[str]:
@@ -422,7 +477,9 @@ def _best_yes_no(column: str, cells: pd.Series[str]) -> dict[str, list[str]] | N
     has_codes = bool({normalise_word(label) for label in labels} & set("2345678"))
     is_toxicity = re.search(_TOXICITY_COLUMN, name) is not None
     grades = {
-        normalise_word(without_code(label)): "yes" for label in labels if parse_grade(label) or _GRADES.fullmatch(label)
+        normalise_word(without_code(label)): "yes"
+        for label in labels
+        if parse_grade(label) or _GRADES.fullmatch(re.sub(r"(?i)(ctcae\s*)?(grade|gr\.?|g)\s*", "", label))
     }
     has_codes |= re.search(_GRADE_IN_NAME, name) is not None and not grades.keys() <= {"1"}
     is_graded = is_toxicity and not re.search(_GRADE_IN_NAME, name)
@@ -468,7 +525,11 @@ def _grade_of(outcome: str, column: str) -> dict[str, str]:
     if outcome != "toxicity":
         return {}
     grade = re.search(_GRADE_IN_NAME, snake_case(column))
-    return {"grade": grade[1] if grade else "any"}
+    return {"grade": grade[1] if grade else "3" if _is_severe(column) else "any"}
+
+
+def _is_severe(column: str) -> bool:
+    return re.search(_SEVERE, snake_case(column)) is not None
 
 
 def _events_rule(

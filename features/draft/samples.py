@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from features.draft.columns import (
+    OTHER_PATIENT_COLUMN,
     TimeColumn,
     columns_matching,
     find_patient_column,
@@ -41,6 +42,8 @@ _SEQUENCER = re.compile(r"_S\d+(_L\d{3})?(_R?[12])?(_001)?$")
 """What Illumina's software adds to a sample's name: its number on the sheet, the lane, the read and 001."""
 _CLINICAL_COLUMN = f"{COVARIATE_COLUMN}|{BEST_RESPONSE_COLUMN}|{RESPONSE_COLUMN}"
 """The columns that report something of a patient, and of no technical control."""
+_MOST_SAMPLES = 8
+"""The most samples of a patient on average, beyond which a column is of groups."""
 _MOST_DAYS = 8
 """Days of which a question shows how they would be stated."""
 _CLOCKS = (
@@ -186,6 +189,12 @@ def _draft_patient(sheet: TextTable, sample_column: str, sheets: Sequence[TextTa
         n_patients = sheet.frame[patient].nunique()
         note = f"guessed: {n_patients} different values in {len(sheet.rows)} rows"
         return patient, f"  patient: {in_yaml(patient)}  # {note}"
+    for column in columns_matching(sheet, OTHER_PATIENT_COLUMN):
+        cells = sheet.frame[column]
+        is_repeated = cells.nunique() < len(cells) <= _MOST_SAMPLES * cells.nunique()
+        if column != sample_column and is_repeated and not (cells == "").any():
+            note = f"guessed: {cells.nunique()} different values in {len(sheet.rows)} rows; TODO: confirm"
+            return column, f"  patient: {in_yaml(column)}  # {note}"
     if link := _find_clinical_link(sheet, sample_column, sheets):
         place = f"{in_yaml(link.sheet)} has clinical columns of these in column {in_yaml(link.patient)}"
         return link.column, f"  patient: {in_yaml(link.column)}  # guessed: {place}; TODO: confirm"

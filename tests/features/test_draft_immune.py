@@ -269,6 +269,23 @@ def test_a_marker_of_words_among_cytokines_is_dropped(tmp_path: Path) -> None:
     assert (part["drop"], "are no numbers" in text) == (["PD-L1"], False)
 
 
+@pytest.mark.parametrize(
+    ("cells", "sides"),
+    [
+        (("<LLOQ", "OK"), {"below": ["<LLOQ"], "within": ["OK"]}),
+        (("BLQ", "", ">ULOQ"), {"below": ["BLQ"], "within": [""], "above": [">ULOQ"]}),
+        (("<3.2", "OK"), None),
+        (("haemolysed", "OK"), None),
+    ],
+)
+def test_a_column_of_words_for_sides_is_the_range(
+    tmp_path: Path, cells: tuple[str, ...], sides: dict[str, list[str]] | None
+) -> None:
+    rows = [f"p{i},{assay},{i}.5,{cells[i % len(cells)]}\n" for i in range(12) for assay in ("IL6", "TNF", "IL8")]
+    _, part = made_up(tmp_path, "patient,analyte,value,flag\n" + "".join(rows))
+    assert part.get("range") == (sides and {"column": "flag", **sides})
+
+
 def test_a_date_of_blood_draws_without_day_0_is_asked_about(tmp_path: Path) -> None:
     rows = "".join(f"p{i},2024-01-{i + 1:02d},1,2,3\n" for i in range(12))
     text, _ = made_up(tmp_path, f"patient_id,date,IL-6,IL-8,IL-10\n{rows}")

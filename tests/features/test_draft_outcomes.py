@@ -291,6 +291,54 @@ def test_a_pathological_response_and_kinds_of_events_are_asked_about(
     assert {"pCR", "colitis"} <= set(draft.exclude_columns)
 
 
+def test_responses_of_single_visits_are_no_best_response(draft_of: Callable[..., Manifest], tmp_path: Path) -> None:
+    visits = {"Response_W12": ["PR", "SD", "PD"], "Response_W24": ["PD", "SD", "PD"]}
+    draft = draft_of(visits)
+    assert not draft.outcomes.outcome_columns
+    text = (tmp_path / "mine.yaml").read_text()
+    assert "# TODO: [Response_W12, Response_W24] are responses of single visits; make one column of the best" in text
+    assert "may be a response" not in text
+    recist = draft_of({**visits, "best_response": ["CR", "SD", "PD"]}).outcomes.recist
+    assert recist is not None
+    assert recist.column == "best_response"
+    alone = draft_of({"Response_W12": ["PR", "SD", "PD"]}).outcomes.recist
+    assert alone is not None
+
+
+def test_events_side_by_side_are_asked_about(draft_of: Callable[..., Manifest], tmp_path: Path) -> None:
+    draft = draft_of({"irAE1_grade": ["0", "2", "3"], "irAE1_day": ["", "4", "9"], "irAE2_grade": ["0", "0", "3"]})
+    assert draft.outcomes.toxicity is None
+    assert "[irAE1_grade, irAE1_day, irAE2_grade] list events side by side" in (tmp_path / "mine.yaml").read_text()
+    assert draft_of({"irAE1_grade": ["0", "2", "3"]}).outcomes.toxicity is not None
+
+
+@pytest.mark.parametrize(
+    ("columns", "column", "grade"),
+    [
+        (["severe irAE"], "severe irAE", "3"),
+        (["severe irAE", "irAE"], "irAE", "any"),
+        (["serious irAE"], "serious irAE", "any"),
+        (["high-grade toxicity"], "high-grade toxicity", "3"),
+    ],
+)
+def test_severe_toxicity_is_of_grade_3(
+    draft_of: Callable[..., Manifest], columns: list[str], column: str, grade: str
+) -> None:
+    toxicity = draft_of({name: ["yes", "no"] for name in columns}).outcomes.toxicity
+    assert isinstance(toxicity, Toxicity)
+    assert (toxicity.column, toxicity.grade) == (column, grade)
+
+
+@pytest.mark.parametrize(
+    ("cells", "yes"),
+    [(["Grade 1-2", "Grade 3-4", "None"], 2), (["G1", "G2", "G3", "no"], 3), (["CTCAE grade >=3", "grade 0"], 1)],
+)
+def test_grades_in_words_are_toxicity(draft_of: Callable[..., Manifest], cells: list[str], yes: int) -> None:
+    toxicity = draft_of({"irAE": cells}).outcomes.toxicity
+    assert isinstance(toxicity, Toxicity)
+    assert (set(toxicity.yes), toxicity.no) == ({*cells[:yes]}, (cells[yes],))
+
+
 @pytest.mark.parametrize(("column", "outcome"), [("NDB", "durable_benefit"), ("NCB", "published_response")])
 def test_an_abbreviated_flag_of_no_benefit_is_turned_round(
     draft_of: Callable[..., Manifest], column: str, outcome: str

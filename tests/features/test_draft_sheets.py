@@ -518,6 +518,24 @@ def test_a_name_that_holds_no_visit_or_another_patient_is_not_parted(names: tupl
     assert patients_of_names(names) == {}
 
 
+@pytest.mark.parametrize(
+    ("column", "cells", "is_patient"),
+    [
+        ("ID", "AABB", True),
+        ("MRN", "AABB", True),
+        ("case no", "AABB", True),
+        ("ID", "ABCD", False),
+        ("batch", "AABB", False),
+    ],
+)
+def test_a_patient_of_several_samples_is_known_by_an_id(
+    draft: Callable[..., tuple[str, Manifest]], column: str, cells: str, is_patient: bool
+) -> None:
+    rows = "".join(f"s{i},{cell},{i}\n" for i, cell in enumerate(cells, start=1))
+    _, manifest = draft(samples=f"sample,{column},day\n{rows}")
+    assert manifest.samples.patient == (column if is_patient else "sample")
+
+
 def test_a_number_of_the_study_names_the_patients_of_a_clinical_sheet(
     draft: Callable[..., tuple[str, Manifest]],
 ) -> None:
