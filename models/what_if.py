@@ -26,7 +26,15 @@ from models.engraftment import EngraftmentBundle, expect_by_name
 from models.evidence import Distributions, Documented, LevelDistribution, NumericDistribution, TaxonDistribution
 from models.patient_input import Candidate, Measurement, StoolProfile, closed_proportions
 from models.predict import ModelsByOutcome, ServedModel, predict, select_model
-from models.prediction import LEARNT_FROM_PATIENT, ModelReference, Prediction, Probability, ReportedValue, Trust
+from models.prediction import (
+    LEARNT_FROM_PATIENT,
+    ModelReference,
+    Prediction,
+    Probability,
+    ReportedValue,
+    Trust,
+    reservations,
+)
 
 PROPORTION = "proportion"
 """Unit of a taxon."""
@@ -313,9 +321,9 @@ def _shift(served: ServedModel, prediction: Prediction, hypothetical: Candidate)
     if prediction.trust.in_training_set:
         reason = LEARNT_FROM_PATIENT
     elif prediction.probability is None:
-        reason = f"the model abstains: {'; '.join(prediction.trust.reasons)}"
+        reason = f"the model abstains: {'; '.join(reservations(prediction))}"
     elif shifted_prediction.probability is None:
-        reason = f"the model abstains on the changed measurements: {'; '.join(shifted_prediction.trust.reasons)}"
+        reason = f"the model abstains on the changed measurements: {'; '.join(reservations(shifted_prediction))}"
     shift = ProbabilityShift(
         prediction.outcome,
         prediction.model,

@@ -38,7 +38,7 @@ from models.engraftment import EngraftmentBundle, EngraftmentModel, ExpectedProf
 from models.engraftment.model import Method
 from models.patient_input import Candidate, ModelInput, StoolProfile, closed_proportions
 from models.predict import ModelsByOutcome, ServedModel, select_model
-from models.prediction import LEARNT_FROM_PATIENT, Trust
+from models.prediction import LEARNT_FROM_PATIENT, Trust, domain_reasons
 
 MEANING = (
     "a model-implied difference, not an effect of transplant: the outcome models learnt from stool before treatment, "
@@ -285,7 +285,7 @@ class _OutcomeModel:
     def _reason(self, trust: Trust) -> str | None:
         """Return why the model has no difference to report."""
         if trust.verdict == "abstain":
-            return f"the model abstains: {'; '.join(trust.reasons)}"
+            return f"the model abstains: {'; '.join(domain_reasons(trust, self.served.model.evidence))}"
         if trust.in_training_set:
             return LEARNT_FROM_PATIENT
         if self.served.model.calibration.slope == 0:

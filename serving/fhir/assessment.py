@@ -86,7 +86,7 @@ def _risk_assessment(prediction: Prediction, device: str, notice: str, frame: _F
     }
     predicted: _Json = {"outcome": outcome}
     if prediction.probability is None:
-        predicted["rationale"] = f"The model abstains: {'; '.join(prediction.trust.reasons)}"
+        predicted["rationale"] = f"The model abstains: {'; '.join(reservations(prediction))}"
     else:
         predicted["probabilityDecimal"] = 100 * prediction.probability
         predicted["rationale"] = f"Use for this patient: {use_of(prediction.trust.verdict, prediction.evidence)}"

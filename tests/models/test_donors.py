@@ -251,6 +251,7 @@ def test_a_recipient_needs_stool_and_each_donor_one_name(bundle):
 def test_no_probability_where_the_model_abstains(bundle):
     """The stool of the recipient lies far from every training patient's."""
     model = replace(complete("elastic_net", ("taxa",)), outcome="objective_response")
+    model = replace(model, evidence=replace(model.evidence, simulated=True))
     models = {"objective_response": [ServedModel(model, "objective_response", "1", "", "champion")]}
     strange = StoolProfile({f"Unheard_of_{i}": 1.0 for i in range(9)} | {TAXA[0]: 1.0}, "counts", PROFILER)
     comparison = compare_donors(bundle, models, Candidate({}, strange), DONORS)
@@ -258,6 +259,8 @@ def test_no_probability_where_the_model_abstains(bundle):
         change = donor.changes[0]
         assert change.trust.verdict == "abstain"
         assert change.reason.startswith("the model abstains: ")
+        assert change.trust.reasons[0].startswith("the model learnt from simulated patients")
+        assert "simulated" not in change.reason
         assert (change.probability_before, change.probability_after, change.difference, change.drivers) == (
             *[None] * 3,
             (),

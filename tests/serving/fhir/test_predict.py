@@ -173,6 +173,8 @@ def test_an_abstention_has_no_probability_and_says_why(client: httpx.Client) -> 
     assert set(probabilities(response).values()) == {None}
     assert all("rationale" in item["prediction"][0] for item in resources(response, "RiskAssessment"))
     assert "abstains" in str(resources(response, "RiskAssessment"))
+    # That models learnt from simulated patients is no reason to abstain, and stands in a note.
+    assert "abstains: the model learnt" not in str(resources(response, "RiskAssessment"))
 
 
 OTHERS = [
