@@ -48,6 +48,8 @@ _KEY_COLUMN = rf"{PATIENT_COLUMN}|{_TIME_COLUMN}|{_SAMPLE_COLUMN}"
 """The columns beside which one or two analytes are a table of immune measurements."""
 _MANY_ANALYTES = 3
 """Analytes from which a table is one of immune measurements, whatever stands beside them."""
+MIN_ANALYTES_COMPARED = 5
+"""Analytes of which one may be among the most abundant."""
 MIN_RECURRENCES = 3
 """Times that a negative number occurs, from which it may be a code."""
 _CONTROLS = ("POS_*", "NEG_*")
@@ -381,7 +383,8 @@ def _code_lines(numbers: Mapping[str, pd.Series[float]]) -> list[str]:
     lines = []
     for code, count in codes.items():
         analyte = values.loc[values["number"] == code, "analyte"].mode()[0]
-        side = "above" if medians.get(analyte, 0) >= medians.quantile(0.9) else "below"
+        is_abundant = len(medians) >= MIN_ANALYTES_COMPARED and medians.get(analyte, 0) >= medians.quantile(0.9)
+        side = "above" if is_abundant else "below"
         sides[side].append(float(cast(float, code)))
         occurrences = f"{code:g} occurs {count} times, most often in {in_yaml(analyte)}"
         lines.append(f"  # TODO: {occurrences}: does it mean {side} range?")

@@ -142,6 +142,7 @@ def draft_samples(
         lines.append(f"  ignore_in_names: {in_yaml(list(match.ignored))}  # guessed: {reason}; TODO: confirm")
     if match.separator:
         lines.append(f"  separator: {in_yaml(match.separator)}  # guessed: it separates several names in one cell")
+    lines += _further_columns(match, sheet, profiles)
     controls = _find_controls(sheet, match.column, sheets)
     people = sheet.select(~controls)
     patient, line = _draft_patient(people, match.column, sheets)
@@ -331,6 +332,20 @@ def _time_lines(
             f"  # TODO: or state the day of each label: 'day: {in_yaml({'column': labels[0], 'labels': label_days})}'"
         ]
     return ["  baseline: TODO  # TODO: the publication's words for when stool was sampled", *lines]
+
+
+def _further_columns(match: _SampleColumn, sheet: TextTable, profiles: Sequence[str]) -> list[str]:
+    """Return the question what further columns of a sheet are that name other profiles, as of a patient's visits."""
+    sample_names = set(match.names_in_profiles(sheet.frame[match.column], profiles))
+    unlisted_names = {name.removesuffix(match.suffix).removeprefix(match.prefix) for name in profiles} - sample_names
+    columns = [
+        name for name in sheet.header if name != match.column and len(unlisted_names & set(sheet.frame[name])) > 1
+    ]
+    if not columns:
+        return []
+    return [
+        f"  # TODO: {in_yaml(columns)} name further profiles; write a row for each sample, with its patient and day"
+    ]
 
 
 def _question_of_day_1(recipients: pd.DataFrame, time: TimeColumn | None) -> list[str]:

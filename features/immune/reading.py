@@ -150,17 +150,33 @@ def _wide_cells(table: TextTable, spec: ImmuneSpec) -> Iterator[_Cell]:
 
 
 def _visit_cells(table: TextTable, spec: ImmuneSpec) -> Iterator[_Cell]:
-    """Yield a cell per row, visit and analyte, of columns whose names hold the visit."""
+    """Yield a cell per patient, visit and analyte, of columns whose names hold the visit.
+
+    A sheet with a row for each stool sample may repeat a patient's blood; it is the same in each row.
+    """
     key = _column_positions(table, spec.key)
     names = [name for i, name in enumerate(table.header) if i not in key]
     _check_drop(table.path, names, spec.drop)
     columns = read_visit_columns(table.path, names, spec.visits, spec.drop)
     positions = {name: table.header.index(name) for name in columns}
+    first_lines: dict[tuple[str, ...], tuple[int, str]] = {}
     for line, row in zip(table.line_numbers, table.rows, strict=True):
         for name, part in columns.items():
             draw = (*(row[j] for j in key), part.visit)
+            text = row[positions[name]]
+            first_line, first_text = first_lines.setdefault((*draw, name), (line, text))
+            if first_line != line and first_text == text:
+                continue
+            if first_line != line and spec.duplicates == "error":
+                raise FileError(
+                    f"{', '.join(draw[:-1])} has {text!r} here and {first_text!r} on row {first_line}; a patient has "
+                    "one value of each visit. Correct one of the rows, or set duplicates to 'mean' or 'last'",
+                    file=table.path,
+                    column=name,
+                    row=line,
+                )
             unit = _other_unit(part.unit, spec.unit)
-            yield _Cell(line, name, draw, part.analyte, row[positions[name]], unit)
+            yield _Cell(line, name, draw, part.analyte, text, unit)
 
 
 def _other_unit(column_unit: str, unit: ImmuneUnit) -> str | None:

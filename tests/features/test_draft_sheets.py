@@ -536,6 +536,13 @@ def test_a_patient_of_several_samples_is_known_by_an_id(
     assert manifest.samples.patient == (column if is_patient else "sample")
 
 
+def test_profiles_that_further_columns_name_are_asked_about(draft: Callable[..., tuple[str, Manifest]]) -> None:
+    text, _ = draft(samples="patient,stool_pre,stool_post,age\np1,s1,s2,50\np2,s3,s4,60\n")
+    assert "# TODO: [stool_post] name further profiles; write a row for each sample, with its patient and day" in text
+    text, _ = draft(samples="sample,patient,other,day\ns1,p1,s1,0\ns2,p2,s2,0\ns3,p3,s3,0\ns4,p4,s4,0\n")
+    assert "further profiles" not in text
+
+
 def test_a_number_of_the_study_names_the_patients_of_a_clinical_sheet(
     draft: Callable[..., tuple[str, Manifest]],
 ) -> None:

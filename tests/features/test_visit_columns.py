@@ -146,6 +146,22 @@ def test_an_unreadable_cell_is_named_by_its_own_column(write_cohort: Callable[..
         with_days(write_cohort, BLOOD.replace("60", "high"), {"D0": 0, "D28": 28})
 
 
+def test_a_sheet_of_samples_may_repeat_the_values_of_a_patient(write_cohort: Callable[..., str]) -> None:
+    blood = "patient,sample,IL6_D0,IL6_D28\np1,s1,1,5\np1,s2,1,5\np2,s4,2,\n"
+    cohort = with_days(write_cohort, blood, {"D0": 0, "D28": 28}, drop=["sample"])
+    assert cohort.immune is not None
+    assert cohort.immune.rows["value"].tolist() == [1, 5, 2]
+    with pytest.raises(
+        FileError, match=r"row 3, column 'IL6_D28': p1 has '6' here and '5' on row 2; a patient has one"
+    ):
+        with_days(write_cohort, blood.replace("s2,1,5", "s2,1,6"), {"D0": 0, "D28": 28}, drop=["sample"])
+    mean = with_days(
+        write_cohort, blood.replace("s2,1,5", "s2,1,6"), {"D0": 0, "D28": 28}, drop=["sample"], duplicates="mean"
+    )
+    assert mean.immune is not None
+    assert mean.immune.rows["value"].tolist() == [1, 5.5, 2]
+
+
 def test_two_visits_of_one_day_are_refused(write_cohort: Callable[..., str]) -> None:
     with pytest.raises(ManifestError, match="'D0' and 'pre' are both day 0; keep one"):
         with_days(write_cohort, BLOOD, {"pre": 0, "D0": 0})
