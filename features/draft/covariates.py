@@ -10,7 +10,7 @@ import pandas as pd
 
 from features.draft.cells import is_missing, label_meaning, normalise_word, without_code
 from features.draft.columns import snake_case
-from features.draft.header_codes import codes_in_name
+from features.draft.header_codes import code_label, codes_in_name
 from features.draft.translations import NO_WORDS, SEXES, YES_WORDS
 from features.draft.yaml_lines import in_yaml
 from features.tables.decimals import is_number
@@ -132,7 +132,7 @@ def _covariate_rule(covariate: _Covariate, column: str, values: list[str]) -> tu
     reported = [value for value in values if value not in missing]
     decode = covariate.decode
     codes = codes_in_name(column)
-    labels = {value: codes.get(value, value) for value in reported}
+    labels = {value: code_label(value, codes) for value in reported}
     meanings = {label: decode(label) for label in labels.values()} if decode else {}
     meanings = _clear_sexes(meanings) if covariate.name == "sex" else meanings
     meanings = {value: meanings[label] for value, label in labels.items()} if decode else {}

@@ -18,7 +18,7 @@ from features.draft.columns import (
     snake_case,
 )
 from features.draft.covariates import COVARIATE_COLUMN, is_of_earlier_treatment
-from features.draft.header_codes import codes_in_name
+from features.draft.header_codes import code_label, codes_in_name
 from features.draft.progression import (
     DATE_COLUMN,
     PROGRESSION_COLUMN,
@@ -407,7 +407,9 @@ def find_labels_of_response(columns: Mapping[str, pd.Series[str]]) -> list[str]:
     response_columns: list[str] = []
     for column, cells in columns.items():
         codes = codes_in_name(column)
-        words = {normalise_word(without_code(codes.get(cell, cell))) for cell in cells.unique() if not is_missing(cell)}
+        words = {
+            normalise_word(without_code(code_label(cell, codes))) for cell in cells.unique() if not is_missing(cell)
+        }
         are_letters = words <= {"r", "nr", "nonr"}
         is_group = re.search(_GROUP_COLUMN, snake_case(column)) is not None
         meanings = {_LABELS_OF_RESPONSE.get(word) for word in words}
@@ -473,7 +475,7 @@ def _best_yes_no(column: str, cells: pd.Series[str]) -> dict[str, list[str]] | N
     states the grade of which the cells may say yes or no.
     """
     name, codes = snake_case(column), codes_in_name(column)
-    labels = [codes.get(cell, cell) for cell in cells.unique()]
+    labels = [code_label(cell, codes) for cell in cells.unique()]
     has_codes = bool({normalise_word(label) for label in labels} & set("2345678"))
     is_toxicity = re.search(_TOXICITY_COLUMN, name) is not None
     grades = {
@@ -499,7 +501,7 @@ def _group(cells: pd.Series[str], words: Mapping[str, str], codes: Mapping[str, 
 
     None where the values of most rows have no meaning, or all of them the same.
     """
-    meanings = {value: _meaning(codes.get(value, value), words) for value in cells.unique()}
+    meanings = {value: _meaning(code_label(value, codes), words) for value in cells.unique()}
     rows = cells[~cells.map(is_missing)].map(meanings)
     if rows[rows != "unknown"].nunique() < 2 or 2 * (rows == "unknown").sum() >= len(rows):
         return None

@@ -13,7 +13,7 @@ import pandas as pd
 
 from features.draft.cells import is_missing, normalise_word
 from features.draft.columns import CLOCK_EVENT, OTHER_ORIGIN, snake_case
-from features.draft.header_codes import codes_in_name
+from features.draft.header_codes import code_label, codes_in_name
 from features.draft.translations import NO_WORDS, UNIT_WORDS, YES_WORDS
 from features.manifest import TimeUnit
 from features.tables.decimals import is_number
@@ -81,7 +81,9 @@ def find_progression_flag(column: str, cells: pd.Series[str]) -> ProgressionFlag
     values = list(cells.unique())
     unknown = [value for value in values if is_missing(value)]
     codes = codes_in_name(column)
-    meanings = {value: _YES_NO.get(normalise_word(codes.get(value, value))) for value in values if value not in unknown}
+    meanings = {
+        value: _YES_NO.get(normalise_word(code_label(value, codes))) for value in values if value not in unknown
+    }
     if set(meanings.values()) != {True, False}:
         return None
     free = [value for value, meaning in meanings.items() if meaning is is_freedom]
@@ -168,7 +170,8 @@ def find_survival(columns: Mapping[str, pd.Series[str]]) -> dict[str, SurvivalCo
             is_unclear = all(normalise_word(value) in _YES_NO for value in values) if _is_unclear(event) else is_code
             # Of a small trial, every patient may have died.
             is_clear = None not in meanings.values() and True in meanings.values()
-            is_of_progression = any("progress" in normalise_word(value) for value in values)
+            codes = codes_in_name(event)
+            is_of_progression = any("progress" in normalise_word(code_label(value, codes)) for value in values)
             if time is None or not (is_clear or is_unclear) or (key == "overall_survival" and is_of_progression):
                 continue
             unknown = {value for name in (time, event) for value in columns[name].unique() if is_missing(value)}
@@ -230,7 +233,7 @@ def _origin(name: str, words: str) -> re.Match[str] | None:
 
 def _event_meaning(cell: str, column: str) -> bool | None:
     """Return whether a cell means that an event happened; cBioPortal writes '1:DECEASED'."""
-    cell = codes_in_name(column).get(cell, cell)
+    cell = code_label(cell, codes_in_name(column))
     word = normalise_word(re.sub(r"^[01]\s*:", "", cell))
     if word in _EVENT_WORDS:
         return _EVENT_WORDS[word]

@@ -12,6 +12,7 @@ import pytest
 from features.audit import audit
 from features.cohort import Cohort, read_cohort
 from features.draft import draft_manifest, find_event_flag, outcome_flag, toxicity_flag
+from features.draft.columns import snake_case
 from features.draft.header_codes import codes_in_name, without_codes
 from features.draft.outcomes import find_event_columns
 from features.draft.progression import is_of_other_origin
@@ -156,13 +157,54 @@ def test_a_flag_of_no_durable_benefit_is_turned_round(
         ("Status 0=alive 1=dead", {"0": "alive", "1": "dead"}),
         ("Death (1=dead)", {"1": "dead"}),
         ("Response..0.yes..1.no.", {"0": "yes", "1": "no"}),
+        ("Response (CR, PR=1; SD/PD=0)", {"1": "CR, PR", "0": "SD/PD"}),
+        ("Response (1=CR, PR, 0=SD, PD)", {"1": "CR, PR", "0": "SD, PD"}),
+        ("Response (0 = yes, 1 = no, NA = missing)", {"0": "yes", "1": "no"}),
+        ("irAE (0=none, 1=grade 1, 2=grade 2)", {"0": "none", "1": "grade 1", "2": "grade 2"}),
         *((name, {}) for name in ("irAE (grade >= 3)", "Best response (RECIST 1.1)", "Cycle 1: response")),
-        *((name, {}) for name in ("Toxicity (0-1=no, 2-4=yes)", "Ratio (A/B=1)", "OS (months)", "irAE grade>=3")),
+        *((name, {}) for name in ("Ratio (A/B=1)", "OS (months)", "irAE grade>=3", "irAE (grade>=3)")),
     ],
 )
 def test_codes_that_a_name_explains(column: str, codes: dict[str, str]) -> None:
     assert codes_in_name(column) == codes
     assert without_codes(column) == (re.split(r" ?[(\[:]| 0=|\.\.", column)[0] if codes else column)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "Response (0 = yes [CR or PR], 1 = no [SD or PD])",
+        "Response (0=CR/PR by RECIST 1.1, 1=SD/PD)",
+        "Response (0,1 = no, 2,3 = yes)",
+        "Toxicity (0-1=no, 2-4=yes)",
+        "irAE (no (grade 0-1) = 0, yes (grade 2-4) = 1)",
+    ],
+)
+def test_codes_whose_explanation_is_not_read_are_asked_for(
+    draft_of: Callable[..., Manifest], tmp_path: Path, column: str
+) -> None:
+    draft = draft_of({column: ["0", "1", "0", "1"]})
+    assert draft.outcomes.published_response is None
+    assert draft.outcomes.toxicity is None
+    assert "; state w" in (tmp_path / "mine.yaml").read_text()
+
+
+def test_codes_as_pandas_writes_them_beside_blanks_mean_the_same(draft_of: Callable[..., Manifest]) -> None:
+    rule = draft_of({"Response (0 = yes, 1 = no)": ["1.0", "0.0", "1.0", "", "1.0"]}).outcomes.published_response
+    assert rule is not None
+    assert (rule.yes, rule.no) == (("0.0",), ("1.0",))
+
+
+@pytest.mark.parametrize("column", ["Response (CR/PR=1, SD/PD=0)", "Best response (1=CR, PR; 0=SD, PD)"])
+def test_a_code_of_several_best_responses_is_none_of_them(draft_of: Callable[..., Manifest], column: str) -> None:
+    outcomes = draft_of({column: ["1", "0", "1"]}).outcomes
+    assert outcomes.recist is None
+    assert outcomes.published_response is not None
+    assert outcomes.published_response.yes == ("1",)
+
+
+def test_the_zero_of_a_scale_stays_in_its_name() -> None:
+    assert snake_case("Day (0 = FMT)") == "day_0_fmt"
 
 
 @pytest.mark.parametrize(
@@ -224,11 +266,18 @@ def test_a_flag_of_no_event_is_turned_round(
     assert (pair.event, pair.yes) == (event, (yes,))
 
 
-@pytest.mark.parametrize("words", [("1", "0"), ("Progressed", "Censored")])
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("Status", ("1", "0")),
+        ("Status", ("Progressed", "Censored")),
+        ("Status (1=progressed, 0=censored)", ("1", "0")),
+    ],
+)
 def test_a_status_that_may_be_of_another_event_is_not_read(
-    draft_of: Callable[..., Manifest], words: tuple[str, str]
+    draft_of: Callable[..., Manifest], column: str, words: tuple[str, str]
 ) -> None:
-    assert draft_of({"OS months": ["3.5", "12", "20", "40"], "Status": words}).outcomes.survival is None
+    assert draft_of({"OS months": ["3.5", "12", "20", "40"], column: words}).outcomes.survival is None
 
 
 @pytest.mark.parametrize(
