@@ -42,12 +42,12 @@ RESPONSE_COLUMN = r"(^|_)(response|responder|orr)(_|$)"
 EVENT_TERM_COLUMN = r"term|event|(^|_)ae(_|$)|toxicity$|^aedecod$"
 GRADE_COLUMN = r"^(?!.*(tumou?r|histolog|differentiat|gleason)).*(grade|toxgr|ctcae)"
 _ONSET_COLUMN = (
-    r"^(?!.*(week|wk|month|year|follow|surviv|death|progress|(^|_)(os|pfs)(_|$))).*((^|_)(days?|onset)(_|$)|^ae?stdy$)"
+    r"^(?!.*(week|wk|month|year|follow|surviv|death|progress|resol|recover|duration|(^|_)(os|pfs|end|stop)(_|$)))"
+    r".*((^|_)(days?|onset)(_|$)|^ae?stdy$)"
 )
-_ONSET_DATE_COLUMN = (
-    r"^(?!.*(end|stop|resol|recover|death|birth|last|progress|report|diagnos))"
-    r".*((^|_)(onset|start|event)(_|$)|date_of_onset|^ae?stdtc$|^date$)"
-)
+_ONSET_DATE_COLUMN = r"^(?!.*(diagnos|disease|cancer|tumou?r)).*(^|_)onset(_|$)|^ae?stdtc$"
+_EVENT_DATE_COLUMN = r"^((date|start|of|the|adverse|events?|reaction|toxicity|ir|aes?|iraes?|[dmy]{2,4})(_|$))+$"
+"""Columns that date the event or its start, and nothing else, as 'treatment_start' and 'steroid_start' do."""
 _GRADE_OF_AN_EVENT = rf"{GRADE_COLUMN}(_|$)|(^|_)ctcae"
 _CAUSE_COLUMN = r"relat|causal|attribut|(^|_)cause|^aerel"
 """The columns of a table of adverse events by which CDISC, too, names the event, its grade, its day and its cause."""
@@ -542,7 +542,7 @@ def _events_rule(
     rule: dict[str, object] = {"events": events.path.name, "patient": patient, **(find_event_columns(events) or {})}
     day = rule["day"]
     if isinstance(day, str) and not _are_numbers(events.frame[day]):
-        cells = {name: events.frame[name] for name in events.header if name != day} | dict(columns)
+        cells = dict(columns) | {name: events.frame[name] for name in events.header if name != day}
         index = next((name for name in names_matching(cells, INDEX_DATE_COLUMN) if holds_dates(cells[name])), "TODO")
         rule["day"] = {"from": day, "index": index}
     return rule
@@ -564,6 +564,7 @@ def find_event_columns(sheet: TextTable) -> dict[str, str] | None:
         ("grade", GRADE_COLUMN, _are_grades),
         ("day", _ONSET_COLUMN, _are_numbers),
         ("day", _ONSET_DATE_COLUMN, holds_dates),
+        ("day", _EVENT_DATE_COLUMN, holds_dates),
         ("term", EVENT_TERM_COLUMN, _are_words),
     ):
         for column in columns_matching(sheet, pattern):

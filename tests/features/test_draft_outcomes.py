@@ -536,6 +536,28 @@ def test_the_column_of_deaths_is_asked_for(draft_of: Callable[..., Manifest], tm
     )
 
 
+@pytest.mark.parametrize(
+    ("header", "onset"),
+    [
+        ("treatment_start,onset_date", "onset_date"),
+        ("steroid_start,Date of onset,date_of_resolution", "Date of onset"),
+        ("drug_start_date,Event start (DD.MM.YYYY)", "Event start (DD.MM.YYYY)"),
+        ("ICI_start,date,stop_date", "date"),
+        ("FMT_start,AESTDTC", "AESTDTC"),
+    ],
+)
+def test_an_event_begins_on_the_date_of_its_own_start(tmp_path: Path, header: str, onset: str) -> None:
+    path = tmp_path / "ae.csv"
+    path.write_text(f"patient,AE term,grade,{header}\np1,colitis,2" + ",2023-02-01" * (header.count(",") + 1) + "\n")
+    assert (find_event_columns(read_text_table(path)) or {})["day"] == onset
+
+
+def test_the_start_of_another_treatment_or_an_end_is_no_onset(tmp_path: Path) -> None:
+    path = tmp_path / "ae.csv"
+    path.write_text("patient,AE term,grade,steroid_start,days_to_resolution\np1,colitis,2,2023-02-01,12\n")
+    assert find_event_columns(read_text_table(path)) is None
+
+
 def test_an_onset_in_weeks_is_no_day(tmp_path: Path) -> None:
     path = tmp_path / "events.csv"
     path.write_text("patient,AE term,grade,onset week\np1,colitis,2,3\n")
