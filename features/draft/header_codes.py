@@ -25,8 +25,8 @@ _ANY_LABEL_FIRST = re.compile(r"[^\W\d_][)\]}\s]*=\s*(\d{1,2})(?![\w.])")
 def codes_in_name(column: str) -> dict[str, str]:
     """Return the meaning of each code that a column's name explains; empty where it explains none.
 
-    One pair is enough where the code comes first, as in 'Death (1=dead)'; a label first may be a formula. A code that is
-    explained in words that are not read means the whole name: it is not what it means without an explanation.
+    One pair is enough where the code comes first, as in 'Death (1=dead)'; a label first may be a formula. A code that
+    is explained in words that are not read means the whole name: it is not what it means without an explanation.
     """
     label_first = _ANY_LABEL_FIRST.findall(column)
     unread = _ANY_CODE_FIRST.findall(column) + (label_first if len(label_first) > 1 else [])

@@ -74,6 +74,8 @@ _LABELS = (
     {"dcb": "yes", "cb": "yes", "ndb": "no", "ncb": "no"},
     {"crpr": "yes", "prcr": "yes", "sdpd": "no", "pdsd": "no"},
 )
+_OF_ANOTHER = r"^((fmt|stool)_)?donors?(_|$)|_of_(the_)?donors?(_|$)|(^|_)predict(ed|ion)(_|$)"
+"""Columns of what happened to the donor, who may have responded, and of what was predicted."""
 _LABELS_OF_RESPONSE = {word: meaning for labels in _LABELS[:2] for word, meaning in labels.items()}
 _GROUP_COLUMN = (
     r"^((clinical|treatment|patient|response|study)_)?(groups?|outcomes?|class|category|label|phenotype|resp)$"
@@ -307,7 +309,7 @@ def draft_outcomes(
     events : TextTable, optional
         The table of adverse events.
     """
-    columns = {column: cells for column, cells in columns.items() if not is_of_earlier_treatment(column)}
+    columns = {column: cells for column, cells in columns.items() if not _is_of_another(column)}
     of_visits = responses_of_visits(columns)
     progression = {column: flag for column, cells in columns.items() if (flag := find_progression_flag(column, cells))}
     responses, flags = _find_flags(columns, {*of_visits, *numbered_events(columns)})
@@ -413,9 +415,14 @@ def find_labels_of_response(columns: Mapping[str, pd.Series[str]]) -> list[str]:
         are_letters = words <= {"r", "nr", "nonr"}
         is_group = re.search(_GROUP_COLUMN, snake_case(column)) is not None
         meanings = {_LABELS_OF_RESPONSE.get(word) for word in words}
-        if meanings == {"yes", "no"} and (is_group or not are_letters) and not is_of_earlier_treatment(column):
+        if meanings == {"yes", "no"} and (is_group or not are_letters) and not _is_of_another(column):
             response_columns.append(column)
     return response_columns
+
+
+def _is_of_another(column: str) -> bool:
+    """Tell whether a column is named for an earlier treatment, for a donor, or for a prediction."""
+    return is_of_earlier_treatment(column) or re.search(_OF_ANOTHER, snake_case(column)) is not None
 
 
 def outcome_flag(column: str, cells: pd.Series[str]) -> dict[str, bool | None] | None:
@@ -423,7 +430,7 @@ def outcome_flag(column: str, cells: pd.Series[str]) -> dict[str, bool | None] |
 
     Yes is the better of the two: a response, or no progression.
     """
-    if is_of_earlier_treatment(column):
+    if _is_of_another(column):
         return None
     if flag := find_progression_flag(column, cells):
         groups: Mapping[str, list[str]] | None = flag.rule
@@ -443,7 +450,7 @@ def toxicity_flag(column: str, cells: pd.Series[str]) -> dict[str, bool | None] 
     A column that dates or grades toxicity, and is empty for other patients, means so where it is not empty.
     """
     name = snake_case(column)
-    if re.search(_NO_TOXICITY, name) or not re.search(_TOXICITY_COLUMN, name) or is_of_earlier_treatment(column):
+    if re.search(_NO_TOXICITY, name) or not re.search(_TOXICITY_COLUMN, name) or _is_of_another(column):
         return None
     if re.search(DATE_COLUMN, name):
         values = {value: not is_missing(value) for value in cells.unique()}

@@ -195,6 +195,15 @@ def test_codes_as_pandas_writes_them_beside_blanks_mean_the_same(draft_of: Calla
     assert (rule.yes, rule.no) == (("0.0",), ("1.0",))
 
 
+@pytest.mark.parametrize("column", ["Donor", "FMT donor type", "Response of the donor", "Predicted response"])
+def test_the_response_of_a_donor_or_of_a_prediction_is_no_outcome(
+    draft_of: Callable[..., Manifest], column: str
+) -> None:
+    words = ("Responder", "Non-responder")
+    assert draft_of({column: words}).outcomes.published_response is None
+    assert outcome_flag(column, pd.Series(words)) is None
+
+
 @pytest.mark.parametrize("column", ["Response (CR/PR=1, SD/PD=0)", "Best response (1=CR, PR; 0=SD, PD)"])
 def test_a_code_of_several_best_responses_is_none_of_them(draft_of: Callable[..., Manifest], column: str) -> None:
     outcomes = draft_of({column: ["1", "0", "1"]}).outcomes
