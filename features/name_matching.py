@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
 from typing import Literal
 
 from features.errors import InputError
@@ -13,6 +14,11 @@ NameDifference = Literal["case", "separators", "leading_zeros"]
 NAME_DIFFERENCES: tuple[NameDifference, ...] = ("case", "separators", "leading_zeros")
 _Keys = Callable[[str], set[str]]
 _SCIENTIFIC = re.compile(r"\d(?:\.\d+)?[eE]\+?\d+")
+
+
+def is_match(name: str, pattern: str) -> bool:
+    """Tell whether a name is this one, or of this pattern of `*`, `?` and `[...]`: 'IL-8 [pg/mL]' is not its own."""
+    return name == pattern or fnmatchcase(name, pattern)
 
 
 def simplified(name: str, ignored: Iterable[NameDifference]) -> str:

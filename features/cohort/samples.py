@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ from features.columns import Column
 from features.days import DayRule
 from features.errors import FileError, InputError, ManifestError
 from features.manifest import Manifest, Samples
-from features.name_matching import is_number_of_spreadsheet, matching_names, near_misses
+from features.name_matching import is_match, is_number_of_spreadsheet, matching_names, near_misses
 from features.tables.text import TextTable
 from features.taxa import TaxaTable
 
@@ -162,7 +161,7 @@ def _excluded_samples(part: Samples, table: TextTable, sample_names: pd.Series[s
     reasons: Counter[str] = Counter()
     excluded: set[str] = set()
     for pattern, reason in part.exclude_samples.items():
-        matches = {name for name in sample_names if name == pattern or fnmatchcase(name, pattern)}
+        matches = {name for name in sample_names if is_match(name, pattern)}
         if not matches:
             raise ManifestError(
                 f"{table.path}: samples.exclude_samples names {pattern!r}, which is no sample; correct the name"

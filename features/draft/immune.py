@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Literal, cast
 
 import pandas as pd
@@ -33,6 +32,7 @@ from features.draft.yaml_lines import in_yaml
 from features.gene_dates import gene_date_problem, genes_of_date, is_date
 from features.immune import VisitColumn, read_immune_export, split_visit
 from features.measured_values import MISSING_MARKS
+from features.name_matching import is_match
 from features.tables.text import TextTable
 from features.units import LOG2_UNITS, PG_PER_ML, ImmuneUnit, parse_unit, split_name_and_unit
 
@@ -304,13 +304,13 @@ def _measurement_lines(
 ) -> list[str]:
     """Return the lines of `drop`, `rename`, `exclude_analytes`, and the codes for values out of range."""
     is_expression = unit == "log2_expression"
-    drop = [*(pattern for pattern in _CONTROLS if any(fnmatchcase(name, pattern) for name in cells)), *drop]
+    drop = [*(pattern for pattern in _CONTROLS if any(is_match(name, pattern) for name in cells)), *drop]
     excluded: dict[str, str] = {}
     renamed: dict[str, str] = {}
     numbers: dict[str, pd.Series[float]] = {}
     unreadable: dict[str, str] = {}
     for name, column in cells.items():
-        if any(fnmatchcase(name, pattern) for pattern in drop):
+        if any(is_match(name, pattern) for pattern in drop):
             continue
         reported = column[~column.map(is_missing)]
         is_other_column = is_wide and _is_no_measurement(name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +20,7 @@ from features.immune.specification import ImmuneSpec, SideColumn
 from features.immune.table import MEASUREMENT_COLUMNS, ImmuneTable
 from features.immune.visit_columns import read_visit_columns
 from features.measured_values import MISSING_MARKS, CensoredSide, MeasuredValue, parse_value
+from features.name_matching import is_match
 from features.tables.decimals import is_number, parse_number
 from features.tables.text import TextTable
 from features.units import ImmuneUnit, convert, measurement_kind, parse_unit, split_name_and_unit
@@ -239,7 +239,7 @@ def _selected_cells(path: Path, cells: Sequence[_Cell], spec: ImmuneSpec) -> lis
     selected = [
         (name, panel)
         for name, panel in pairs
-        if name not in spec.exclude and not any(fnmatchcase(name, pattern) for pattern in drop)
+        if name not in spec.exclude and not any(is_match(name, pattern) for pattern in drop)
     ]
     if problem := gene_date_problem(name for name, _ in selected if name not in spec.rename):
         raise FileError(
@@ -253,7 +253,7 @@ def _selected_cells(path: Path, cells: Sequence[_Cell], spec: ImmuneSpec) -> lis
 def _check_drop(path: Path, names: Iterable[str], drop: Sequence[str]) -> None:
     names = list(names)
     for pattern in drop:
-        if not any(fnmatchcase(name, pattern) for name in names):
+        if not any(is_match(name, pattern) for name in names):
             raise FileError(f"the drop pattern {pattern!r} matches nothing; correct or remove it", file=path)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
-from features.analytes import canonical_analyte
+from features.analytes import canonical_analyte, is_known_analyte
 from features.errors import FileError
+from features.name_matching import is_match
 from features.units import split_name_and_unit
 
 VISIT_KEY = "visit"
@@ -27,7 +27,8 @@ class VisitColumn(NamedTuple):
 def split_visit(column: str, visits: Sequence[str]) -> VisitColumn | None:
     """Return what the name of a column holds that begins or ends with one of these visits; None where none does.
 
-    Of visits that end alike, as D1 and C2_D1, it is the longest.
+    Of visits that end alike, as D1 and C2_D1, it is the longest. A name with another visit in it, as IL6_D28_vs_D0, is
+    of neither: a change is known on the later of two days.
     """
     name, unit = split_name_and_unit(column)
     for visit in sorted(visits, key=len, reverse=True):
@@ -35,9 +36,22 @@ def split_visit(column: str, visits: Sequence[str]) -> VisitColumn | None:
         for pattern in (rf"(.*?)(?<![\W_])[\W_]+?{label}[)\]\s]*", rf"[(\[\s]*{label}[\W_]+(.*)"):
             if match := re.fullmatch(pattern, name):
                 analyte, inner_unit = split_name_and_unit(match[1])
-                if analyte:
+                if analyte and not _names_visit(analyte, visits):
                     return VisitColumn(analyte, visit, unit or inner_unit)
+                if analyte:
+                    return None
     return None
+
+
+def _names_visit(analyte: str, visits: Sequence[str]) -> bool:
+    """Tell whether what stands beside a visit names another one; numbers alone may be part of an analyte."""
+    if is_known_analyte(analyte):
+        return False
+    labels = "|".join(re.escape(visit) for visit in visits if not visit.isdecimal())
+    if labels and re.search(rf"(?<![^\W_])({labels})(?![^\W_])", analyte):
+        return True
+    part = split_visit(analyte, visits)
+    return part is not None and is_known_analyte(part.analyte)
 
 
 def read_visit_columns(
@@ -55,13 +69,13 @@ def read_visit_columns(
     first_spelling: dict[str, str] = {}
     parts: dict[str, VisitColumn] = {}
     for column in columns:
-        if any(fnmatchcase(column, pattern) for pattern in drop):
+        if any(is_match(column, pattern) for pattern in drop):
             continue
         part = split_visit(column, visits)
         if part is None:
             raise FileError(
-                f"its name neither begins nor ends with one of the visits {', '.join(visits)}; name its visit under "
-                "immune.day.in_names, or list the column under drop",
+                f"its name neither begins nor ends with one of the visits {', '.join(visits)}, or holds two of them; "
+                "name its visit under immune.day.in_names, or list the column under drop",
                 file=path,
                 column=column,
                 row=1,

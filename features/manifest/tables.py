@@ -81,7 +81,7 @@ class DayInNames(ManifestPart):
 
     in_names: Annotated[Mapping[CellText, float], Field(min_length=1)]
     """The day of each visit, as in `{D0: 0, D28: 28}`. A column's name ends with a visit or begins with it, as `pre` in
-    `pre IL-10 (pg/mL)`; the rest is the analyte. Columns of no visit stand under `drop`."""
+    `pre IL-10 (pg/mL)`; the rest is the analyte. Columns of no visit, or of two, stand under `drop`."""
 
     @model_validator(mode="after")
     def _check_days_differ(self) -> Self:

@@ -75,6 +75,20 @@ def test_what_else_stands_behind_an_analyte_is_no_visit(column: str) -> None:
     assert column not in find_visit_columns([column, "IL2_D3", "IL4_D3", "IL8_D3"])
 
 
+@pytest.mark.parametrize("column", ["IL6_D28_vs_D0", "IL8_D28/D0", "D28-D0 IL-6", "IL6_28_0", "MIF_D28_to_D0"])
+def test_a_change_between_two_visits_is_of_neither(
+    write_cohort: Callable[..., str], draft: Callable[..., str], column: str
+) -> None:
+    visits = {"D0": 0, "D28": 28} if "D" in column else {"0": 0, "28": 28}
+    assert split_visit(column, list(visits)) is None
+    header, *rows = BLOOD.replace("_D", "_" if "0" in visits else "_D").splitlines()
+    blood = "\n".join([f"{header},{column}", *(f"{row},1.5" for row in rows)]) + "\n"
+    with pytest.raises(FileError, match="or holds two of them"):
+        with_days(write_cohort, blood, visits)
+    text = draft(blood=blood)
+    assert f"drop: [{column}]" in text
+
+
 def test_numbers_are_visits_where_they_recur_and_are_no_part_of_an_interleukin() -> None:
     names = ["IL6_1", "IL6_2", "IL10_1", "IL10_2"]
     assert [part.visit for part in find_visit_columns(names).values()] == ["1", "2", "1", "2"]
@@ -194,6 +208,14 @@ def test_a_visit_without_a_day_is_asked_for_and_left_out(draft: Callable[..., st
     part = yaml.safe_load(text)["immune"]
     assert (part["day"], part["drop"]) == ({"in_names": {"pre": 0}}, ["IL6_post", "TNFa_post"])
     assert "# TODO: no day is known of [post]; state each in 'in_names', and take its columns from 'drop'" in text
+    cohort = read_cohort(tmp_path / "mine.yaml", tmp_path)
+    assert cohort.immune is not None
+    assert set(cohort.immune.rows["day"]) == {"0"}
+
+
+def test_a_dropped_column_may_have_its_unit_in_brackets(draft: Callable[..., str], tmp_path: Path) -> None:
+    header, *rows = BLOOD.replace("D28", "post").splitlines()
+    draft(blood="\n".join([header.replace(",", " [pg/mL],").replace("patient [pg/mL]", "patient"), *rows]) + "\n")
     cohort = read_cohort(tmp_path / "mine.yaml", tmp_path)
     assert cohort.immune is not None
     assert set(cohort.immune.rows["day"]) == {"0"}
