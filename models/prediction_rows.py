@@ -31,6 +31,8 @@ class PredictionRow:
         Landmark of the model.
     landmark_reason : str
         Why the model of this landmark predicts.
+    donor_part : str
+        What part a donor has in the prediction.
     simulated : bool
         Whether the model was trained on simulated patients.
     in_training_set : bool or None
@@ -46,6 +48,7 @@ class PredictionRow:
     model: str
     model_landmark: float
     landmark_reason: str
+    donor_part: str
     simulated: bool
     in_training_set: bool | None
 
@@ -68,6 +71,7 @@ def prediction_row(prediction: Prediction) -> PredictionRow:
         model=f"{prediction.model.name}/{prediction.model.version}",
         model_landmark=prediction.landmark.day,
         landmark_reason=prediction.landmark.reason,
+        donor_part=prediction.donor_part,
         simulated=prediction.simulated,
         in_training_set=trust.in_training_set,
     )

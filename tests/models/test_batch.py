@@ -65,6 +65,7 @@ def test_a_row_of_the_table_equals_the_single_prediction(family: str) -> None:
         assert row.verdict == prediction.trust.verdict
         assert row.model == "toxicity_any/1"
         assert row.simulated == prediction.simulated
+        assert row.donor_part == prediction.donor_part
         top = row.contributions.split("; ")
         assert len(top) == TOP
         shap = {item.feature: item.shap for item in prediction.explanation.contributions}
