@@ -17,5 +17,6 @@ def unfinished_manifest(cohort: Cohort) -> Iterator[Finding]:
         yield new_finding("unfinished-manifest", cohort.name, description, keys)
     lines = {key.partition(":")[0] for key in cohort.manifest.unfinished}
     if guesses := [line for line in cohort.manifest.unconfirmed if line not in lines]:
-        description = f"{len(guesses)} comments of the manifest still ask for something (# TODO)"
+        subject = "1 comment of the manifest asks" if len(guesses) == 1 else f"{len(guesses)} comments still ask"
+        description = f"{subject} for something (# TODO)"
         yield new_finding("unconfirmed-guesses", cohort.name, description, guesses)

@@ -67,7 +67,8 @@ def samples_of_one_time(cohort: Cohort) -> Iterator[Finding]:
     ):
         if not rows.empty:
             names = rows.groupby("patient")["sample"].agg(", ".join)
-            description = f"{len(names)} patients have several stool samples {time}"
+            subject = "1 patient has" if len(names) == 1 else f"{len(names)} patients have"
+            description = f"{subject} several stool samples {time}"
             yield new_finding(code, cohort.name, description, [f"{name}: {group}" for name, group in names.items()])
 
 

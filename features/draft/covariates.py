@@ -68,7 +68,7 @@ _COVARIATES = (
     ),
     _Covariate(
         "antibiotics",
-        r"^(?!.*(after|during|post)).*antibiotics?_(\w+_)?(current|baseline|prior|before|pre)(_|$)",
+        r"^(?!.*(after|during|post|(^|_)(no|non|without|never)(_|$))).*antibiotics?_(\w+_)?(current|baseline|prior|before|pre)(_|$)",
         decode=_decode_yes_no,
     ),
 )

@@ -612,6 +612,7 @@ def test_samples_that_nothing_tells_apart(
     cohort = read_cohort(write_cohort(files, samples=part), tmp_path)
     finding = only(audit([cohort]), code)
     assert (finding.severity, finding.rows) == (severity, ("p1: s1, s2",))
+    assert finding.description.startswith("1 patient has several stool samples")
     with pytest.raises(InputError, match="has several samples that no day or visit tells apart"):
         landmark_table(cohort)
 

@@ -326,6 +326,7 @@ def test_letters_that_may_mean_something_else_are_no_response(
         ("Antibiotics within 60 days before ICI", True),
         ("antibiotics_baseline", True),
         ("Antibiotics after ICI before progression", False),
+        ("No antibiotics within 60 days before ICI", False),
         ("antibiotics", False),
     ],
 )
