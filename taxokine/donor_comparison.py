@@ -31,7 +31,7 @@ class CohortComparison(NamedTuple):
     evidence: Mapping[tuple[str, str], Evidence]
 
 
-def compare_cohort_donors(name: str, patient: str, landmark: float) -> CohortComparison:
+def compare_cohort_donors(name: str, patient: str, landmark: float | None = None) -> CohortComparison:
     """Compare a cohort's donors for one of its patients.
 
     Parameters
@@ -39,8 +39,9 @@ def compare_cohort_donors(name: str, patient: str, landmark: float) -> CohortCom
     name : str
         Name or path of a manifest.
     patient : str
-    landmark : float
-        Last day of the patient's measurements that enter.
+    landmark : float, optional
+        Last day of the patient's measurements that enter; by default the earliest landmark of the served models, as on
+        the server's page, or day 0 where none is served.
 
     Raises
     ------
@@ -50,6 +51,12 @@ def compare_cohort_donors(name: str, patient: str, landmark: float) -> CohortCom
         No engraftment model is registered.
     """
     bundle = find_engraftment().bundle
+    try:
+        models = served_models()
+    except ModelMissing:
+        models = {}
+    if landmark is None:
+        landmark = min((served.model.evidence.landmark for served in every_model(models)), default=0.0)
     cohort = read_cohort(name, settings().data)
     table = landmark_table(cohort, LandmarkSpec(landmark=landmark))
     patients = table.rows["patient"].tolist()
@@ -59,10 +66,6 @@ def compare_cohort_donors(name: str, patient: str, landmark: float) -> CohortCom
             + (" and others" if len(patients) > 8 else "")
         )
     candidate = next(table_candidates(table.take(np.array([patients.index(patient)]))))
-    try:
-        models = served_models()
-    except ModelMissing:
-        models = {}
     cautions: tuple[str, ...] = ()
     if cohort.name in bundle.evidence.cohorts:
         cautions = (f"the engraftment model was trained on {cohort.name}: what it expects here does not test it",)

@@ -56,9 +56,10 @@ def donors() -> None:
 @donors.command("compare", epilog=COHORT)
 @click.argument("cohort")
 @click.option("--patient", required=True, help="The recipient, as the cohort names the patient.")
-@click.option("--landmark", type=float, default=0, show_default=True, metavar="DAYS",
-              help="Last day of the recipient's measurements, on the cohort's clock.")  # fmt: skip
-def donors_compare(cohort: str, patient: str, landmark: float) -> None:
+@click.option("--landmark", type=float, metavar="DAYS",
+              help="Last day of the recipient's measurements, on the cohort's clock; by default the earliest "
+                   "prediction day of the served models, else day 0.")  # fmt: skip
+def donors_compare(cohort: str, patient: str, landmark: float | None) -> None:
     """Compare the cleared donors of COHORT for one recipient, by the stool expected after a transplant from each.
 
     \u0008

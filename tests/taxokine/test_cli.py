@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from features.cohort import read_cohort
 from features.landmark import landmark_table
 from features.manifest import load_manifest, manifest_names
 from features.settings import settings
+from taxokine import donor_comparison
 from taxokine.cli import main
 from taxokine.cli.trials import plan
 from taxokine.simulation import Trial, simulate_trial
@@ -275,7 +277,7 @@ def test_from_training_to_answers_for_many(run, trial, monkeypatch):
     assert "answers.csv: no column holds measurements; name them taxa:" in wrong.output
 
 
-def test_engraftment_is_trained_and_donors_are_compared(run, tmp_path):
+def test_engraftment_is_trained_and_donors_are_compared(run, tmp_path, monkeypatch):
     path = simulate_trial(tmp_path / "transplants", Trial(n_patients=8, n_donors=3, n_taxa=40, seed=5))
     assert "no engraftment model" in run("donors", "compare", path, "--patient", "SIM-001").output
     report = run("engraftment", "train", path).output
@@ -295,6 +297,13 @@ def test_engraftment_is_trained_and_donors_are_compared(run, tmp_path):
     unknown = run("donors", "compare", path, "--patient", "SIM-999")
     assert unknown.exit_code == 2
     assert "no patient 'SIM-999' with stool by day 0; it has SIM-001" in unknown.output
+    # The recipient's stool is that of the page: the last by the earliest landmark of the served models.
+    evidence = SimpleNamespace(landmark=40.0)
+    served = SimpleNamespace(name="a", version="1", model=SimpleNamespace(evidence=evidence))
+    monkeypatch.setattr(donor_comparison, "served_models", lambda: {"objective_response": [served]})
+    monkeypatch.setattr(donor_comparison, "compare_donors", lambda _bundle, _models, candidate, _donors: candidate)
+    days = [donor_comparison.compare_cohort_donors(path, "SIM-001", day).comparison.taxa.day for day in (None, 40, 0)]
+    assert days[0] == days[1] > 0 >= days[2]
 
 
 def test_the_help_of_plan_names_the_defaults_of_both_designs() -> None:
