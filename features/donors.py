@@ -14,9 +14,8 @@ import numpy as np
 from scipy.special import gammaln
 
 from features.arrays import Mask, Matrix, Vector
-from features.cohort import Cohort
+from features.cohort import Cohort, read_samples_sheet
 from features.errors import FileError
-from features.tables.text import read_text_table
 
 DETECTION_LIMIT = 1e-4
 """Proportion from which a taxon counts as detected in a profile without counts."""
@@ -39,7 +38,7 @@ def donor_samples_given(cohort: Cohort) -> dict[str, dict[str, list[int]]]:
     columns, donors = cohort.manifest.samples, cohort.donor_samples
     position = {str(donor): int(rows[0]) for donor, rows in donors.groupby("patient").groups.items() if len(rows) == 1}
     if columns.donor is not None:
-        names = read_text_table(cohort.paths[columns.file]).column(columns.donor.column).reindex(donors["line"])
+        names = read_samples_sheet(columns, cohort.paths).column(columns.donor.column).reindex(donors["line"])
         position |= dict(zip(names, donors.index, strict=True))
     position |= dict(zip(donors["sample"], donors.index, strict=True))
     received: dict[str, dict[str, list[int]]] = {}
@@ -121,7 +120,7 @@ def _screening_record(cohort: Cohort) -> dict[str, str] | None:
     rule, donors = part.donor_cleared, cohort.donor_samples
     if rule is None:
         return None
-    table = read_text_table(cohort.paths[part.file])
+    table = read_samples_sheet(part, cohort.paths)
     meanings = rule.meanings
     record: dict[str, str] = {}
     cells = table.column(rule.column).reindex(donors["line"])

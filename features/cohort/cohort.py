@@ -20,7 +20,7 @@ from features.cohort.patients import (
     read_population,
     with_names_of,
 )
-from features.cohort.samples import read_samples, read_technical
+from features.cohort.samples import read_samples, read_samples_sheet, read_technical
 from features.errors import ManifestError
 from features.fetch import cohort_files
 from features.immune import ImmuneTable
@@ -139,10 +139,13 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
     if "TODO" in required or lacks_index:
         raise ManifestError(f"{name_or_path}: the draft is not finished; settle {'; '.join(manifest.unfinished)}")
     paths = locate_files(manifest, data, fetch=fetch)
-    samples_table = read_text_table(paths[manifest.samples.file]).keep_rows(manifest.samples.keep_rows)
+    sheet_table = read_samples_sheet(manifest.samples, paths)
+    samples_table = sheet_table.keep_rows(manifest.samples.keep_rows)
     patients_table = None
     if (part := manifest.patients) is not None:
-        patients_table = read_text_table(paths[part.file]).keep_rows(part.keep_rows)
+        is_samples_file = part.file == manifest.samples.file
+        patients_table = sheet_table if is_samples_file else read_text_table(paths[part.file])
+        patients_table = patients_table.keep_rows(part.keep_rows)
         names = samples_table.column(manifest.samples.patient)
         patients_table = with_names_of(patients_table, part.patient, names, manifest.samples.ignore_in_names)
     patient_key = None if part is None or patients_table is None else (patients_table, part.patient)

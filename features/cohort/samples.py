@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,8 @@ from features.days import DayRule
 from features.errors import FileError, InputError, ManifestError
 from features.manifest import Manifest, Samples
 from features.name_matching import is_match, is_number_of_spreadsheet, matching_names, near_misses
-from features.tables.text import TextTable
+from features.tables.lookup import join
+from features.tables.text import TextTable, read_text_table
 from features.taxa import TaxaTable
 
 
@@ -43,6 +45,14 @@ class ProfiledSamples:
     notes: tuple[str, ...]
     near_misses: tuple[str, ...]
     donor_near_misses: tuple[str, ...]
+
+
+def read_samples_sheet(part: Samples, paths: Mapping[str, Path]) -> TextTable:
+    """Return the samples' sheet, with the columns of the sheet that it looks up."""
+    table = read_text_table(paths[part.file])
+    if part.lookup is None:
+        return table
+    return join(table, part.lookup.column, read_text_table(paths[part.lookup.file]), part.lookup.key)
 
 
 def read_samples(

@@ -69,8 +69,8 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
     roles = _assign_roles(sheets, table.samples, kept_rows)
     samples, patients = roles.samples, roles.patients
     course = course_lines(roles.other_sheets, samples.patients, [patients] if patients else [])
-    sheets_with_role = (samples.sheet, patients, roles.immune, roles.events)
-    used_files = {taxa, taxonomy, *(sheet.path for sheet in sheets_with_role if sheet), *course}
+    sheets_with_role = (patients, roles.immune, roles.events)
+    used_files = {taxa, taxonomy, *samples.files, *(sheet.path for sheet in sheets_with_role if sheet), *course}
     lines = [
         "# A draft: confirm what is guessed, settle each TODO, and run 'taxokine cohorts check' on this file.",
         "manifest_version: 2",
@@ -166,7 +166,9 @@ def _assign_roles(sheets: Sequence[TextTable], profiles: Sequence[str], kept_row
     events = next((sheet for sheet in sheets if find_event_columns(sheet)), None)
     immune = _find_immune_sheet([sheet for sheet in sheets if sheet is not events])
     samples = draft_samples([sheet for sheet in sheets if sheet is not events], profiles, kept_rows)
-    other_sheets = [sheet for sheet in sheets if all(sheet is not role for role in (events, immune, samples.sheet))]
+    # The samples' sheet may have gained the columns of another.
+    role_paths = {sheet.path for sheet in (events, immune, samples.sheet) if sheet is not None}
+    other_sheets = [sheet for sheet in sheets if sheet.path not in role_paths]
     clinical = [sheet for sheet in [*other_sheets, *([immune] if immune else [])] if is_clinical(sheet)]
     patients = next(
         (sheet for sheet in clinical if find_patient_column(sheet, samples.patients, one_row_each=True)), samples.sheet

@@ -33,8 +33,10 @@ from features.draft.times import date_columns, date_questions, label_column
 from features.draft.visit_labels import event_of_labels
 from features.draft.visit_names import patients_of_names
 from features.draft.yaml_lines import in_yaml
+from features.errors import FileError
 from features.name_matching import NAME_DIFFERENCES, NameDifference, is_number_of_spreadsheet, simplified
 from features.tables.decimals import is_number
+from features.tables.lookup import JoinedTable, join
 from features.tables.text import TextTable
 from features.taxa import TaxaTable
 
@@ -46,6 +48,8 @@ _MOST_SAMPLES = 8
 """The most samples of a patient on average, beyond which a column is of groups."""
 _MOST_DAYS = 8
 """Days of which a question shows how they would be stated."""
+_KEY_COLUMN = r"(^|_)(ids?|no|nr|number|barcode|tube|sample|accession|code|label|run)(_|$)"
+"""The columns of numbers by which two sheets may belong together."""
 _CLOCKS = (
     (r"fmt|transplant", "day_fmt", "fecal microbiota transplantation"),
     (r"treatment|therapy|dose|ici|infusion", "day_ici", "first dose of immune checkpoint inhibitors"),
@@ -88,6 +92,12 @@ class SamplesDraft:
     clock_index: str
     lines: list[str]
     is_patient_open: bool = False
+
+    @property
+    def files(self) -> set[Path]:
+        """The files of the samples' sheet and of the one that it looks up."""
+        lookup = {self.sheet.lookup.path} if isinstance(self.sheet, JoinedTable) else set()
+        return lookup if self.sheet is None else {self.sheet.path, *lookup}
 
 
 def taxa_lines(
@@ -143,6 +153,8 @@ def draft_samples(
     if match.separator:
         lines.append(f"  separator: {in_yaml(match.separator)}  # guessed: it separates several names in one cell")
     lines += _further_columns(match, sheet, profiles)
+    sheet, lookup_lines = _with_lookup(sheet, sheets)
+    lines += lookup_lines
     controls = _find_controls(sheet, match.column, sheets)
     people = sheet.select(~controls)
     patient, line = _draft_patient(people, match.column, sheets)
@@ -219,11 +231,27 @@ def _patient_question(sheet: TextTable, sample_column: str, sheets: Sequence[Tex
     for other in sheets:
         if other.path != sheet.path and (link := _find_link(sheet, other)):
             return (
-                f"  patient: TODO  # TODO: {in_yaml(other.path.name)} names them in column {in_yaml(link.patient)}, "
-                f"and its column {in_yaml(link.other_column)} is {in_yaml(link.column)} here; add its columns to this "
-                "sheet, those of patients and of days at least"
+                f"  patient: TODO  # TODO: {in_yaml(other.path.name)} names them in column {in_yaml(link.patient)}; "
+                "settle 'lookup'"
             )
     return f"  patient: {in_yaml(sample_column)}  # TODO: no column names patients; each sample is taken as one"
+
+
+def _with_lookup(sheet: TextTable, sheets: Sequence[TextTable]) -> tuple[TextTable, list[str]]:
+    """Return a sheet that names no patients with the columns of another that does, and the line of `lookup`."""
+    if find_patient_column(sheet) or patient_column_with_gaps(sheet):
+        return sheet, []
+    for other in sheets:
+        if other.path == sheet.path or (link := _find_link(sheet, other)) is None:
+            continue
+        rule = {"file": other.path.name, "column": link.column, "key": link.other_column}
+        try:
+            joined = join(sheet, link.column, other, link.other_column)
+        except FileError as error:
+            place = f"{Path(error.file).name}, row {error.row}"
+            return sheet, [f"  # TODO: 'lookup: {in_yaml(rule)}' would name the patients, but {place}: {error.problem}"]
+        return joined, [f"  lookup: {in_yaml(rule)}  # guessed: it names the patients of these; TODO: confirm"]
+    return sheet, []
 
 
 class _Link(NamedTuple):
@@ -244,7 +272,7 @@ def _find_clinical_link(sheet: TextTable, sample_column: str, sheets: Sequence[T
     for other in sheets:
         if other.path == sheet.path or not columns_matching(other, _CLINICAL_COLUMN):
             continue
-        for other_column in other.header:
+        for other_column in [patient] if (patient := find_patient_column(other)) else other.header:
             keys = other.frame[other_column]
             is_clinical = names_matching([other_column], _CLINICAL_COLUMN) or holds_dates(keys)
             if is_clinical or keys.duplicated().any() or (keys == "").any():
@@ -271,7 +299,9 @@ def _find_link(sheet: TextTable, other: TextTable) -> _Link | None:
     }
     for column in sheet.header:
         names = set(sheet.frame[column])
-        if len(names) < len(sheet.rows):
+        # Two measurements, or dates, may be equal by chance.
+        is_measured = any(map(is_number, names)) and not names_matching([column], _KEY_COLUMN)
+        if len(names) < len(sheet.rows) or is_measured or holds_dates(sheet.frame[column]):
             continue
         # Rows of two sheets may be numbered alike.
         other_columns = {column} & other_cells.keys() if all(map(is_number, names)) else other_cells

@@ -147,6 +147,7 @@ class Manifest(ManifestPart):
         """Every file that the manifest names, with its address and SHA-256 where it is published."""
         published_files = {file.name: file for file in self.source.files}
         names = [self.taxa.file, self.taxa.taxonomy, self.samples.file]
+        names += [self.samples.lookup.file] if self.samples.lookup else []
         names += [part.file for part in (self.patients, self.immune) if part is not None]
         if isinstance(self.outcomes.toxicity, Events):
             names.append(self.outcomes.toxicity.events)

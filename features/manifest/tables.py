@@ -95,6 +95,18 @@ class DayInNames(ManifestPart):
         return self
 
 
+class Lookup(ManifestPart):
+    """A further sheet with a row for each that a column of the samples' sheet names, as of BioSamples or tubes."""
+
+    file: FileName
+    """The file of the further sheet."""
+    column: str
+    """Column of the samples' sheet that names a row of the further sheet."""
+    key: str
+    """Column of the further sheet that holds these names, each once. Its other columns count as columns of the samples'
+    sheet; of two of one name, that of the samples' sheet."""
+
+
 class Samples(ManifestPart):
     """The samples' sheet: the patient of every stool profile, and when the sample was taken."""
 
@@ -102,6 +114,9 @@ class Samples(ManifestPart):
     """The file of the sheet."""
     keep_rows: Mapping[CellText, CellTexts] = {}
     """The rows to read: by column, the cells of the rows to keep; by default every row."""
+    lookup: Lookup | None = None
+    """A further sheet that holds what this one lacks, such as the patient of each BioSample, as in
+    `{file: biosamples.csv, column: BioSample, key: accession}`."""
     sample: str
     """Column of the sample name, as in the taxa table."""
     patient: str

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -186,7 +186,7 @@ class TextTable:
             raise FileError(f"keep_rows leaves no row: none has {dict(cells_by_column)}; correct it", file=self.path)
         return self.select(mask)
 
-    def select(self, mask: pd.Series[bool]) -> TextTable:
+    def select(self, mask: pd.Series[bool]) -> Self:
         """Return the rows at which a mask, (n_rows,), is true."""
         positions = np.flatnonzero(mask)
         return replace(

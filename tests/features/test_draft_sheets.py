@@ -16,7 +16,7 @@ from features.draft.controls import control_rows
 from features.draft.visit_labels import days_of_labels
 from features.draft.visit_names import patients_of_names
 from features.errors import FileError, ManifestError
-from features.manifest import DatedEvent, Manifest, load_manifest
+from features.manifest import DatedEvent, Lookup, Manifest, load_manifest
 
 TAXA = "species,s1,s2,s3,s4\ns__Roseburia_hominis,1,2,3,4\ns__Blautia_wexlerae,5,2,1,4\ns__Alistipes_shahii,2,2,9,1\n"
 
@@ -552,6 +552,9 @@ def test_a_number_of_the_study_names_the_patients_of_a_clinical_sheet(
     assert manifest.samples.patient == "study_no"
     assert "# guessed: clinical.csv has clinical columns of these in column study_no; TODO: confirm" in text
     assert manifest.patients is not None
+    _, manifest = draft(samples=lookup, clinical=clinical.replace("study_no", "patient_id"))
+    assert manifest.samples.patient == "study_no"
+    assert manifest.samples.lookup is None
     _, manifest = draft(samples=lookup.replace("study_no", "tube").replace("A", "T"), clinical=clinical)
     assert manifest.samples.patient == "barcode"
 
@@ -583,10 +586,23 @@ def test_a_row_of_units_or_a_spreadsheets_decimals_are_pointed_out(draft: Callab
     assert '"101.0" in column patient may be patient "101"' in text
 
 
-def test_patients_of_another_sheet_are_pointed_to(draft: Callable[..., tuple[str, Manifest]]) -> None:
+def test_patients_of_another_sheet_are_looked_up(draft: Callable[..., tuple[str, Manifest]], tmp_path: Path) -> None:
     barcodes = "barcode,sample id,number\ns1,A,1\ns2,B,2\ns3,C,3\ns4,D,4\n"
-    text, _ = draft(barcodes=barcodes, samples="sample id,patient,day\nA,p1,-2\nB,p1,28\nC,p2,-2\nD,p2,28\n")
-    assert "TODO: samples.csv names them in column patient, and its column sample id is sample id here" in text
+    samples = "sample id,patient,day,recist\nA,p1,-2,CR\nB,p1,28,CR\nC,p2,-2,PD\nD,p2,28,PD\n"
+    text, manifest = draft(barcodes=barcodes, samples=samples)
+    assert manifest.samples.lookup == Lookup(file="samples.csv", column="sample id", key="sample id")
+    assert manifest.outcomes.recist is not None
+    assert "is not used" not in text
+    cohort = read_cohort(tmp_path / "mine.yaml", tmp_path)
+    assert cohort.samples["patient"].tolist() == ["p1", "p1", "p2", "p2"]
+    assert cohort.samples["day"].tolist() == [-2, 28, -2, 28]
+    text, manifest = draft(barcodes=barcodes, samples=samples.replace("D,p2", "E,p2"))
+    assert (manifest.samples.lookup, manifest.samples.patient) == (None, "TODO")
+    assert "would name the patients, but barcodes.csv, row 5: 'D' is in no row of column 'sample id'" in text
+    # Patients of one age are not one patient.
+    ages = "barcode,age\ns1,50\ns2,60\ns3,70\ns4,80\n"
+    _, manifest = draft(barcodes=ages, samples="patient,age\np1,50\np2,60\np3,70\np4,80\n")
+    assert manifest.samples.lookup is None
     # Rows of sheets that do not belong together are numbered alike.
     text, manifest = draft(barcodes=barcodes, samples="no,patient,day\n1,p1,-2\n2,p1,28\n3,p2,-2\n4,p2,28\n")
     assert manifest.samples.patient == "barcode"
