@@ -213,6 +213,13 @@ def test_a_visit_without_a_day_is_asked_for_and_left_out(draft: Callable[..., st
     assert set(cohort.immune.rows["day"]) == {"0"}
 
 
+def test_a_few_columns_of_visits_beside_analytes_are_asked_about(draft: Callable[..., str]) -> None:
+    header = "patient,day,IL-6,IL-8,IL-10,IL-2,IL6_D28,IL8_D28,IL10_D28\n"
+    text = draft(blood=header + "".join(f"p{i},0,1,2,3,4,5,6,7\n" for i in range(1, 5)))
+    assert "# TODO: [IL6_D28, IL8_D28, IL10_D28] name a visit, and are dropped" in text
+    assert yaml.safe_load(text)["immune"]["drop"] == ["IL6_D28", "IL8_D28", "IL10_D28"]
+
+
 def test_a_dropped_column_may_have_its_unit_in_brackets(draft: Callable[..., str], tmp_path: Path) -> None:
     header, *rows = BLOOD.replace("D28", "post").splitlines()
     draft(blood="\n".join([header.replace(",", " [pg/mL],").replace("patient [pg/mL]", "patient"), *rows]) + "\n")
