@@ -336,7 +336,8 @@ def draft_outcomes(
             (name for name in snake_names if name not in draft.columns and re.search(pattern, snake_names[name])), None
         )
         if outcome == "toxicity" and events:
-            draft.add(outcome, _events_rule(events, patients, columns), _question_of_events(events))
+            rule = _events_rule(events, patients, columns)
+            draft.add(outcome, rule, _question_of_events(events, rule["day"]))
         elif flagged and not (best and outcome in ("objective_response", "disease_control")):
             draft.add(
                 outcome,
@@ -555,8 +556,9 @@ def _events_rule(
     return rule
 
 
-def _question_of_events(events: TextTable) -> str:
-    question = "confirm that patients without a row had no event, and that every row is an immune-related event; else "
+def _question_of_events(events: TextTable, day: object) -> str:
+    question = "" if isinstance(day, str) else "confirm the event at day 0; "
+    question += "confirm that patients without a row had no event, and that every row is an immune-related event; else "
     causes = columns_matching(events, _CAUSE_COLUMN)
     if not causes:
         return f"{question}keep those that are, by 'keep_rows'"

@@ -594,6 +594,7 @@ def test_dated_events_count_from_the_date_of_day_0(
     events.write_text(f"patient_id,Event,CTCAE grade,{header},End date\n{rows}")
     text = draft_manifest([tmp_path / "taxa.csv", tmp_path / "sheet.csv", events], "mine")
     assert f"day: {{from: {header}, index: {index}}}, term: Event}}" in text
+    assert "# TODO: confirm the event at day 0; confirm that patients without a row had no event" in text
 
 
 def test_grades_of_several_kinds_of_events_are_asked_about(draft_of: Callable[..., Manifest], tmp_path: Path) -> None:
