@@ -136,7 +136,9 @@ def immune_lines(sheet: TextTable, samples: SamplesDraft, sheets: Sequence[TextT
     unit = _find_unit(cells, unit_texts, sheet.path.stem)
     lines.append(_unit_line(unit))
     if visit_columns:
-        todo = f"{in_yaml(list(visit_columns)[:4])} name a visit, and are dropped; to read them, name that of each column"
+        todo = (
+            f"{in_yaml(list(visit_columns)[:4])} name a visit, and are dropped; to read them, name each column's visit"
+        )
         lines.append(f"  # TODO: {todo} in the file, as in IL6_D0")
     return lines + _measurement_lines(cells, other_units, is_wide=layout == "wide", unit=unit, drop=visit_columns)
 
