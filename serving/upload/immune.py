@@ -173,7 +173,7 @@ def _wide_cells(
         advice = "Keep one row of values in the table."
         raise UnreadableFile(kind, observed, "one row of values", advice, file=file.name, row=rows[1][0])
     row, texts = rows[0]
-    day = next(iter(names_matching(keys, DAY_COLUMN)), "")
+    day_text = texts.get(next(iter(names_matching(keys, DAY_COLUMN)), ""), "")
     cells = [
         _MeasurementCell(
             row,
@@ -181,32 +181,38 @@ def _wide_cells(
             columns[column],
             texts[column],
             split_name_and_unit(column)[1],
-            texts.get(day, ""),
+            day_text,
         )
         for column in analytes
     ]
-    return cells + _cells_of_visit(visit_columns, row, texts, file)
+    return cells + (_cells_of_visit(report, visit_columns, row, texts, day_text, file) if visit_columns else [])
 
 
 def _cells_of_visit(
-    columns: Mapping[str, VisitColumn], row: int, texts: Mapping[Hashable, str], file: StoredFile
+    report: Report,
+    columns: Mapping[str, VisitColumn],
+    row: int,
+    texts: Mapping[Hashable, str],
+    day_text: str,
+    file: StoredFile,
 ) -> list[_MeasurementCell]:
-    """Return the cells of columns whose names hold a visit, which must be the same one."""
+    """Return the cells of columns whose names hold a visit, which must be the same one.
+
+    The day in a column of its own, `day_text`, is the day of the draw, and that of the visit's name may be planned.
+    """
     visits = list(dict.fromkeys(part.visit for part in columns.values()))
     if len(visits) > 1:
         advice = "Keep the columns of one visit."
         observed = f"visits {', '.join(visits)} in the names of columns, such as {next(iter(columns))}"
         raise UnreadableFile("several_draws", observed, "one blood draw", advice, file=file.name, row=1)
-    days = days_of_labels(visits)
+    (planned_day,) = days_of_labels(visits).values()
+    if not day_text and planned_day is not None:
+        day_text = f"{planned_day:g}"
+    day = day_text or ("" if report.form.day is None else f"{report.form.day:g}")
+    note = f"drawn on day {day}" if day else "of no known day"
+    report.interpret("file", f"visit {visits[0]} in the names of {len(columns)} columns", note, file.name)
     return [
-        _MeasurementCell(
-            row,
-            column,
-            part.analyte,
-            texts[column],
-            part.unit,
-            "" if (day := days[part.visit]) is None else f"{day:g}",
-        )
+        _MeasurementCell(row, column, part.analyte, texts[column], part.unit, day_text)
         for column, part in columns.items()
     ]
 
@@ -233,8 +239,11 @@ def _read_cells(report: Report, file: StoredFile, cells: Sequence[_MeasurementCe
             report.stop("value", f"{cell.analyte} of {cell.text!r}", _VALUE, _VALUE_ADVICE, **place)
             continue
         if name in measurements:
-            earlier = measurements[name].cell
-            observed = f"{name} twice: {earlier.analyte!r} on row {earlier.row}, {cell.analyte!r} on row {cell.row}"
+            pair = measurements[name].cell, cell
+            # The cells of a long table lie in one column.
+            is_long = len({item.column for item in pair}) == 1
+            places = (f"{(item.analyte if is_long else item.column)!r} on row {item.row}" for item in pair)
+            observed = f"{name} twice: {', '.join(places)}"
             requirement = "each analyte once, of one blood draw"
             report.stop("analyte_twice", observed, requirement, "Keep one of the two.", **place)
             continue

@@ -575,6 +575,33 @@ def test_a_visit_in_the_names_of_columns_is_read_and_several_are_several_draws(
     assert "visits" in several.problems[0].observed
 
 
+@pytest.mark.parametrize(
+    ("visit", "sheet_day", "form_day", "day", "note"),
+    [("D28", None, None, 28, "drawn on day 28"), ("D28", "30", None, 30, "drawn on day 30"),
+     ("C2D1", "21", None, 21, "drawn on day 21"), ("C2D1", None, -3.0, -3, "drawn on day -3"),
+     ("C2D1", None, None, None, "of no known day")],
+)  # fmt: skip
+def test_the_day_of_a_draw_stands_in_its_own_column_before_the_visit_in_the_names_of_columns(
+    immune_models: Models, blood_draw: dict[str, str], visit: str, sheet_day: str | None, form_day: float | None,
+    day: float | None, note: str,
+) -> None:  # fmt: skip
+    row = {f"{name}_{visit}": value for name, value in blood_draw.items()} | ({"day": sheet_day} if sheet_day else {})
+    content = table_bytes([row.keys(), row.values()])
+    result = upload(immune_models, "immune", content, immune_unit="pg/mL", day=form_day)
+    assert {item.get("day") for item in result.request["immune"]} == {day}
+    (reading,) = [item for item in result.interpretations if "in the names of" in item.value]
+    assert (reading.value, reading.note) == (f"visit {visit} in the names of 4 columns", note)
+
+
+def test_two_columns_of_an_analyte_are_named_as_the_table_names_them(
+    immune_models: Models, blood_draw: dict[str, str]
+) -> None:
+    row = blood_draw | {f"{name} (baseline)": value for name, value in blood_draw.items()}
+    result = upload(immune_models, "immune", table_bytes([row.keys(), row.values()]), immune_unit="pg/mL")
+    observed = [problem.observed for problem in result.problems if problem.kind == "analyte_twice"]
+    assert observed[0] == "IL-6 twice: 'IL-6' on row 2, 'IL-6 (baseline)' on row 2"
+
+
 # Clinical fields
 
 
