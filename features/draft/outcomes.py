@@ -26,6 +26,7 @@ from features.draft.progression import (
     SurvivalColumns,
     find_progression_flag,
     find_survival,
+    is_date_of_death,
     is_of_other_origin,
     is_overall_survival,
     is_time_to_event,
@@ -283,6 +284,12 @@ class OutcomesDraft:
             self.lines.append(
                 f"  # TODO: {in_yaml(times[0])} may be survival.overall_survival; describe it with the column that "
                 "says which patients died"
+            )
+        dates = [name for name, cells in columns.items() if is_date_of_death(name) and holds_dates(cells)]
+        if dates and not times:
+            self.lines.append(
+                f"  # TODO: {in_yaml(dates[0])} dates deaths; add a column of the days, weeks, months or years from "
+                "day 0 to death or the last contact, and describe it under 'survival' as 'overall_survival'"
             )
 
     def ask_for_other_origins(self, columns: Mapping[str, pd.Series[str]]) -> None:

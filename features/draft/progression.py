@@ -213,6 +213,12 @@ def is_overall_survival(column: str) -> bool:
     return re.search(_SURVIVAL["overall_survival"][0], snake_case(column)) is not None
 
 
+def is_date_of_death(column: str) -> bool:
+    """Tell whether a column is named for the date of a patient's death."""
+    name = snake_case(column)
+    return re.search(DATE_COLUMN, name) is not None and re.search(r"(^|_)(death|died|deceased)(_|$)", name) is not None
+
+
 def is_of_other_origin(column: str) -> bool:
     """Tell whether a column of times says that they count from another event than treatment, as from a diagnosis.
 

@@ -568,6 +568,14 @@ def test_the_start_of_another_treatment_or_an_end_is_no_onset(tmp_path: Path) ->
     assert find_event_columns(read_text_table(path)) is None
 
 
+def test_dates_of_deaths_are_asked_for_as_times(draft_of: Callable[..., Manifest], tmp_path: Path) -> None:
+    draft_of({"best_response": ["CR", "PD"], "Date of death": ["2023-03-04", ""]})
+    text = (tmp_path / "mine.yaml").read_text()
+    assert "# TODO: Date of death dates deaths; add a column of the days, weeks, months or years from day 0" in text
+    draft_of({"best_response": ["CR", "PD"], "Date of death": ["2023-03-04", ""], "OS_months": ["3", "5", "9"]})
+    assert "dates deaths" not in (tmp_path / "mine.yaml").read_text()
+
+
 def test_an_onset_in_weeks_is_no_day(tmp_path: Path) -> None:
     path = tmp_path / "events.csv"
     path.write_text("patient,AE term,grade,onset week\np1,colitis,2,3\n")
