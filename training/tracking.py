@@ -178,7 +178,7 @@ def log_description(run_id: str, text: str) -> None:
     """Show a text in Markdown as a run's description, above what links it to the server."""
     store = client()
     links = store.get_run(run_id).data.tags.get(_DESCRIPTION, "")
-    _log(store, run_id, {}, {}, {_DESCRIPTION: f"{text[:LONGEST_NOTE]}\n\n{links}".strip()})
+    _log(store, run_id, {}, {}, {_DESCRIPTION: f"{text[: LONGEST_NOTE - len(links)]}\n\n{links}".strip()})
 
 
 def log_metrics(run_id: str, metrics: Mapping[str, float | None]) -> None:

@@ -20,8 +20,7 @@ def day_axis(axes: Axes, days: Vector) -> None:
     last_day = max(days.max(), 30)
     # Much beyond a year, the label of day 90 would touch that of day 300.
     late_ticks = (90, 300) if last_day < 400 else (300,)
-    ticks = [day for day in (-30, 0, 30) if days.min() - 10 <= day <= 1.4 * last_day]
-    ticks += [day for day in late_ticks if day <= 1.1 * last_day]
+    ticks = [day for day in (-30, 0, 30, *late_ticks) if days.min() - 10 <= day <= 1.1 * last_day]
     axes.set_xticks(ticks, [f"{day}".replace("-", "−") for day in ticks])
     axes.minorticks_off()
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from training.study.analysis.donor_convergence import DistanceCourse
+from training.study.figures.axes import day_axis
 from training.study.figures.donors import distances_figure
 
 
@@ -21,6 +23,15 @@ def course(number: int, last_day: float, highest: float) -> DistanceCourse:
 def test_the_axis_of_days_has_a_label_near_its_last_day(last_day: float, labels: list[str]) -> None:
     axes = distances_figure([course(1, last_day, 0.5)]).get_axes()[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == labels
+
+
+def test_the_axis_of_late_days_begins_at_the_first_of_them() -> None:
+    axes = Figure().subplots()
+    axes.plot([200, 300, 360], [0, 0, 0])
+    limits = axes.get_xlim()
+    day_axis(axes, np.array([200.0, 300, 360]))
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["300"]
+    assert axes.get_xlim() == pytest.approx(limits, abs=15)
 
 
 def test_every_recipient_is_drawn_on_the_same_axes() -> None:
