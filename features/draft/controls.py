@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from features.draft.cells import normalise_word
 from features.draft.columns import columns_matching, find_patient_column
 from features.draft.immune_columns import RowFilter
 from features.draft.yaml_lines import in_yaml
@@ -18,6 +19,11 @@ _TYPE_COLUMN = (
 )
 _SITE_COLUMN = (
     r"^(sample|specimen)_?(type|kind|material|source)$|^((sample|specimen)_?)?(material|matrix|specimen|body_?site)$"
+)
+_QUALITY_COLUMN = r"^((sample|sequencing|library|seq)_)?(qc|quality_control)(_(status|result|pass(ed)?|flag))?$"
+_PASSED, _FAILED = {"pass", "passed", "ok", "good"}, {"fail", "failed", "bad"}
+    {"pass", "passed", "ok", "good", "yes"},
+    {"fail", "failed", "bad", "no", "low", "lowreads", "warning"},
 )
 _KIND = r"extraction|reagent|negative|positive|neg|pos|pcr|no[ _-]?template|library|kit|technical|processing|sequencing"
 _CONTROL_CELL = re.compile(
@@ -68,6 +74,19 @@ def draft_control_filter(sheet: TextTable) -> RowFilter:
             without_rows = is_control
         line = f"  keep_rows: {in_yaml({column: kept_cells})}  # {note}; TODO: confirm"
         return RowFilter(sheet.select(~without_rows), [line])
+    return _quality_filter(sheet)
+
+
+def _quality_filter(sheet: TextTable) -> RowFilter:
+    """Return a sheet without the few rows that a column of quality control says to have failed."""
+    for column in columns_matching(sheet, _QUALITY_COLUMN):
+        words = sheet.frame[column].map(normalise_word)
+        has_failed = words.isin(_FAILED)
+        if has_failed.any() and words.isin(_PASSED | _FAILED).all() and has_failed.mean() <= _MOST_CONTROLS:
+            passed = [str(cell) for cell in sheet.frame[column][~has_failed].unique()]
+            note = f"guessed: {has_failed.sum()} rows failed quality control; TODO: confirm"
+            line = f"  keep_rows: {in_yaml({column: passed})}  # {note}"
+            return RowFilter(sheet.select(~has_failed), [line])
     return RowFilter(sheet, [])
 
 

@@ -60,7 +60,7 @@ _COVARIATES = (
     _Covariate("bmi", r"^(bmi|body_mass_index)(_|$)", unit="kg/m2"),
     _Covariate("ecog", r"ecog|^performance_status$"),
     _Covariate("stage", r"^((ajcc|tumou?r|disease)_)?stage$", decode=_decode_stage),
-    _Covariate("ldh", r"^ldh(_|$)", unit="U/L"),
+    _Covariate("ldh", r"^ldh(?!.*(uln|ratio|fold))(_|$)", unit="U/L"),
     _Covariate("regimen", r"^(treatment|regimen|therapy|drug)s?$", decode=_decode_regimen),
     _Covariate("prior_immunotherapy", r"^(prior|previous|history_of)_immuno_?therapy$", decode=_decode_yes_no),
     _Covariate(

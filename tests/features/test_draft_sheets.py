@@ -543,6 +543,33 @@ def test_profiles_that_further_columns_name_are_asked_about(draft: Callable[...,
     assert "further profiles" not in text
 
 
+@pytest.mark.parametrize(
+    ("column", "cells", "kept_cells"),
+    [
+        ("QC", ("pass", "pass", "fail", "pass"), ["pass"]),
+        ("sample_QC_status", ("OK", "OK", "OK", "FAILED"), ["OK"]),
+        ("QC", ("pass", "fail", "fail", "pass"), None),
+        ("QC", ("pass", "pass", "maybe", "pass"), None),
+        ("response", ("yes", "no", "yes", "yes"), None),
+    ],
+)
+def test_samples_that_failed_quality_control_are_left_out(
+    draft: Callable[..., tuple[str, Manifest]], column: str, cells: tuple[str, ...], kept_cells: list[str] | None
+) -> None:
+    rows = "".join(f"s{i},p{i},0,{cell}\n" for i, cell in enumerate(cells, start=1))
+    _, manifest = draft(samples=f"sample,patient,day,{column}\n{rows}")
+    assert {name: list(values) for name, values in manifest.samples.keep_rows.items()} == (
+        {column: kept_cells} if kept_cells else {}
+    )
+
+
+def test_multiples_of_the_upper_limit_are_no_units_of_ldh(draft: Callable[..., tuple[str, Manifest]]) -> None:
+    clinical = "patient,LDH (xULN),LDH\np1,0.8,200\np2,1.2,300\np3,2.5,900\np4,1,250\n"
+    _, manifest = draft(samples="sample,patient,day\ns1,p1,0\ns2,p2,0\ns3,p3,0\ns4,p4,0\n", clinical=clinical)
+    assert manifest.patients is not None
+    assert manifest.patients.covariates["ldh"].column == "LDH"
+
+
 def test_a_number_of_the_study_names_the_patients_of_a_clinical_sheet(
     draft: Callable[..., tuple[str, Manifest]],
 ) -> None:
