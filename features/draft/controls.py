@@ -22,9 +22,6 @@ _SITE_COLUMN = (
 )
 _QUALITY_COLUMN = r"^((sample|sequencing|library|seq)_)?(qc|quality_control)(_(status|result|pass(ed)?|flag))?$"
 _PASSED, _FAILED = {"pass", "passed", "ok", "good"}, {"fail", "failed", "bad"}
-    {"pass", "passed", "ok", "good", "yes"},
-    {"fail", "failed", "bad", "no", "low", "lowreads", "warning"},
-)
 _KIND = r"extraction|reagent|negative|positive|neg|pos|pcr|no[ _-]?template|library|kit|technical|processing|sequencing"
 _CONTROL_CELL = re.compile(
     rf"(({_KIND})[ _-]*)+(blank|control|ctrl)s?|blanks?|ntc|mock([ _-]*community)?|pbs|zymo\w*", re.IGNORECASE
