@@ -168,20 +168,21 @@ def _time_column(frame: pd.DataFrame, patient: str | None, read_name: Callable[[
         if str(column) not in measured_columns and not is_of_another_event(str(column)) and cells.map(is_number).all()
     }
     patients = frame[patient] if patient in frame else frame.index.to_series()
-    fixed = {
-        column
-        for column in names
-        if patients.duplicated().any() and frame[column].groupby(patients).nunique().max() == 1
-    }
+    has_repeats = bool(patients.duplicated().any())
+
+    def is_fixed(column: str) -> bool:
+        return has_repeats and bool(frame[column].groupby(patients).nunique().max() == 1)
+
     days = [
         column
         for column, name in names.items()
-        if re.search(DAY_COLUMN, name) and not (column in fixed and re.search(_UNCLEAR_DAYS, name))
+        if re.search(DAY_COLUMN, name) and not (re.search(_UNCLEAR_DAYS, name) and is_fixed(column))
     ]
     if days:
         return TimeColumn("day", days[0])
     for week_column, name in names.items():
-        if week_column not in fixed and (labels := _days_of_weeks(name, frame[week_column])):
+        labels = _days_of_weeks(name, frame[week_column])
+        if labels and not is_fixed(week_column):
             return TimeColumn("day", week_column, labels=labels)
     for column, cells in frame.items():
         has_day = cells.map(lambda cell: re.search(_DAY_IN_SAMPLE_NAME, cell) is not None)

@@ -6,6 +6,8 @@ import re
 import string
 from collections.abc import Mapping
 
+_LONGEST_NAME = 500
+"""Characters of a name up to which it is read, since the time that this takes grows with their square."""
 _BRACKET = re.compile(r"[(\[{]([^()\[\]{}]*)[)\]}]")
 _LABEL = r"[^\W\d_][^;|=:<>()\[\]{}]*?"
 """A label, which may name several values, as in 'CR, PR' and 'SD/PD'."""
@@ -28,6 +30,8 @@ def codes_in_name(column: str) -> dict[str, str]:
     One pair is enough where the code comes first, as in 'Death (1=dead)'; a label first may be a formula. A code that
     is explained in words that are not read means the whole name: it is not what it means without an explanation.
     """
+    if len(column) > _LONGEST_NAME:
+        return {}
     label_first = _ANY_LABEL_FIRST.findall(column)
     unread = _ANY_CODE_FIRST.findall(column) + (label_first if len(label_first) > 1 else [])
     if "=" in column and _SEVERAL_CODES.search(column):

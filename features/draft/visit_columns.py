@@ -11,6 +11,8 @@ from features.draft.visit_names import VISIT
 from features.immune import VisitColumn
 from features.units import split_name_and_unit
 
+_LONGEST_NAME = 200
+"""Characters of a name up to which it is read, since the time that this takes grows with their square."""
 _MIN_COLUMNS = 3
 """Columns of known analytes and visits from which a sheet has visits in the names of its columns."""
 
@@ -21,7 +23,7 @@ def find_visit_columns(columns: Iterable[str]) -> dict[str, VisitColumn]:
     Numbers alone are visits where they recur with several analytes. What else stands behind an analyte may be another
     analyte, as in IL-12 p70 and IL-1 RA, a statistic, or a stimulus.
     """
-    unread = [column for column in columns if not is_known_analyte(column)]
+    unread = [column for column in columns if len(column) <= _LONGEST_NAME and not is_known_analyte(column)]
     parts = {column: part for column in unread if (part := _split(column, _is_visit))}
     if len(parts) >= _MIN_COLUMNS:
         return parts

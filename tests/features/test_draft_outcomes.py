@@ -162,7 +162,10 @@ def test_a_flag_of_no_durable_benefit_is_turned_round(
         ("Response (0 = yes, 1 = no, NA = missing)", {"0": "yes", "1": "no"}),
         ("irAE (0=none, 1=grade 1, 2=grade 2)", {"0": "none", "1": "grade 1", "2": "grade 2"}),
         *((name, {}) for name in ("irAE (grade >= 3)", "Best response (RECIST 1.1)", "Cycle 1: response")),
-        *((name, {}) for name in ("Ratio (A/B=1)", "OS (months)", "irAE grade>=3", "irAE (grade>=3)")),
+        *(
+            (name, {})
+            for name in ("Ratio (A/B=1)", "OS (months)", "irAE grade>=3", "irAE (grade>=3)", "x" * 600 + "(1=a)")
+        ),
     ],
 )
 def test_codes_that_a_name_explains(column: str, codes: dict[str, str]) -> None:

@@ -97,6 +97,10 @@ def test_numbers_are_visits_where_they_recur_and_are_no_part_of_an_interleukin()
     assert canonical_analyte("IL-6 (19)") == canonical_analyte("IL-6.1") == "IL-6"
 
 
+def test_a_name_as_long_as_a_text_is_no_column_of_a_visit() -> None:
+    assert "IL6_" * 3000 + "D28" not in find_visit_columns(["IL6_" * 3000 + "D28", "IL2_D3", "IL4_D3", "IL8_D3"])
+
+
 def test_a_longer_visit_counts_before_its_end() -> None:
     assert split_visit("IL6_C2_D1", ["D1", "C2_D1"]) == ("IL6", "C2_D1", "")
     assert split_visit("IL10", ["0"]) is None
