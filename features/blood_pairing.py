@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from features.arrays import Positions
+from features.arrays import Matrix, Positions, Vector
 from features.cohort import Cohort
 from features.columns import Column
 from features.feature_table import Block, CensoredLimits
@@ -41,8 +40,8 @@ class PairedBlood:
 def pair_blood(
     cohort: Cohort,
     samples: pd.DataFrame,
-    first_day: NDArray[np.float64],
-    last_day: NDArray[np.float64],
+    first_day: Vector,
+    last_day: Vector,
     policy: CensoredPolicy,
 ) -> PairedBlood:
     """Find the blood draw that goes with each stool sample.
@@ -83,16 +82,14 @@ def pair_blood(
     return PairedBlood(draws, Block(names, values), CensoredLimits(lower, upper), dict.fromkeys(names, table.unit))
 
 
-def _rows_at(wide: pd.DataFrame, positions: NDArray[np.intp]) -> NDArray[np.float64]:
+def _rows_at(wide: pd.DataFrame, positions: Positions) -> Matrix:
     """Return the rows at some positions, NaN for -1."""
     values = np.full((len(positions), wide.shape[1]), np.nan)
     values[positions >= 0] = wide.to_numpy()[positions[positions >= 0]]
     return values
 
 
-def _nearest_draws(
-    times: pd.DataFrame, samples: pd.DataFrame, first_day: NDArray[np.float64], last_day: NDArray[np.float64]
-) -> Positions:
+def _nearest_draws(times: pd.DataFrame, samples: pd.DataFrame, first_day: Vector, last_day: Vector) -> Positions:
     """Return the position in `times` of the draw that goes with each sample, (n_rows,); -1 where none does."""
     ordered = times.sort_values(["day", "visit"])
     position, days, visits = (np.asarray(part) for part in (ordered.index, ordered["day"], ordered["visit"]))
@@ -110,7 +107,7 @@ def _nearest_draws(
     return draw_index
 
 
-def _nearest(draws: Positions, days: NDArray[np.float64], day: float) -> int:
+def _nearest(draws: Positions, days: Vector, day: float) -> int:
     """Return the draw nearest to a day, of draws in the order of time; the latest where days are not known."""
     distance = np.abs(days - day)
     return int(draws[-1 if np.isnan(distance).all() else np.nanargmin(distance)])

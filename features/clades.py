@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from features.arrays import Vector
 from features.errors import FileError
 from features.non_taxa import non_microbe, unexplained
 from features.tables.numbers import Axis
@@ -58,7 +59,7 @@ class Profiles:
     samples: Axis
     taxa: Sequence[str]
     lineages: Mapping[str, str]
-    left_out: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    left_out: Mapping[str, Vector] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -79,7 +80,7 @@ def is_stacked(labels: Sequence[str], values: NDArray[np.float32] | csr_matrix) 
         return len({stated_rank(label) for label in labels} - {None}) > 1
     lineages = {tuple(name for name in lineage_of(label) if name): i for i, label in enumerate(labels)}
     values = dense_amounts(values)
-    child_sums: dict[int, NDArray[np.float64]] = {}
+    child_sums: dict[int, Vector] = {}
     for lineage, position in lineages.items():
         parent = next((lineages[lineage[:n]] for n in range(len(lineage) - 1, 0, -1) if lineage[:n] in lineages), None)
         if parent is not None:
@@ -111,7 +112,7 @@ def choose_rank(
     FileError
         If there is no clade of this rank, some have a rank prefix and some have none, or two are one taxon.
     """
-    left_out: dict[str, NDArray[np.float64]] = {}
+    left_out: dict[str, Vector] = {}
     positions = []
     for position in _positions_at_rank(clades, rank, skipped):
         label = clades.labels[position]
@@ -265,7 +266,7 @@ def _merge(
     samples: Axis,
     taxa: Sequence[str],
     lineages: Mapping[str, str],
-    left_out: Mapping[str, NDArray[np.float64]],
+    left_out: Mapping[str, Vector],
 ) -> Profiles:
     """Sum the taxa of different lineages that have one name, and say so."""
     counts = Counter(taxa)

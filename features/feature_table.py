@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from features.arrays import Mask, Positions
+from features.arrays import Mask, Matrix, Positions
 from features.columns import BLOCKS, Column
 from features.tables.output import write_table
 
@@ -29,7 +28,7 @@ class Block:
     """
 
     names: tuple[str, ...]
-    values: NDArray[np.float64]
+    values: Matrix
 
     @property
     def measured_rows(self) -> Mask:
@@ -51,8 +50,8 @@ class CensoredLimits:
         Limits of quantification, in the unit of each measurement, by the side on which the value lies.
     """
 
-    lower: NDArray[np.float64]
-    upper: NDArray[np.float64]
+    lower: Matrix
+    upper: Matrix
 
     def take(self, positions: Positions | Mask) -> CensoredLimits:
         """Return the rows at these positions."""

@@ -16,6 +16,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from features.arrays import Vector
 from features.clades import Profiles
 from features.errors import FileError, InputError, UnitError
 from features.row_blocks import row_blocks
@@ -58,7 +59,7 @@ class TaxaTable:
     unit: TaxaUnit
     profiler: str | None = None
     lineages: Mapping[str, str] = field(default_factory=dict)
-    left_out: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    left_out: Mapping[str, Vector] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -265,7 +266,7 @@ def _taxa_table(
     return TaxaTable(profiles.values, tuple(names), taxa, unit, profiler, profiles.lineages, shares, notes)
 
 
-def _left_out_shares(profiles: Profiles, totals: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+def _left_out_shares(profiles: Profiles, totals: Vector) -> dict[str, Vector]:
     """Return the share of each sample's amount that is of no microbe, by what it is of, each (n_samples,)."""
     return {
         kind: np.divide(amounts, totals, out=np.zeros_like(totals), where=totals > 0)
@@ -274,7 +275,7 @@ def _left_out_shares(profiles: Profiles, totals: NDArray[np.float64]) -> dict[st
     }
 
 
-def _left_out_note(shares: Mapping[str, NDArray[np.float64]]) -> list[str]:
+def _left_out_note(shares: Mapping[str, Vector]) -> list[str]:
     if not shares:
         return []
     parts = ", ".join(f"{kind} {np.median(share):.1%} (up to {share.max():.1%})" for kind, share in shares.items())
@@ -300,9 +301,7 @@ def _agreed_profiler(in_file: str | None, in_manifest: str | None, file: Path) -
     return in_file or in_manifest
 
 
-def _agreed_unit(
-    values: NDArray[np.number], sums: NDArray[np.float64], stated_unit: TaxaUnit | None, samples: Axis
-) -> TaxaUnit:
+def _agreed_unit(values: NDArray[np.number], sums: Vector, stated_unit: TaxaUnit | None, samples: Axis) -> TaxaUnit:
     """Return the stated unit if the numbers, and their sums with what is left out, can be in it, else theirs."""
     largest = int(sums.argmax())
     are_whole = all(bool((values[rows] == np.rint(values[rows])).all()) for rows in row_blocks(len(values)))

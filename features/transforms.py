@@ -12,13 +12,13 @@ from functools import lru_cache
 from typing import ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import ConfigDict, JsonValue
 from scipy.special import entr
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from features.arrays import Matrix, Names
+from features.arrays import Matrix, Names, Vector
 from features.errors import InputError
 from features.measured_values import check_policy
 from features.row_blocks import by_row_blocks, row_blocks
@@ -350,7 +350,7 @@ class MedianFill(BlockTransformer):
         self.kept_ = np.flatnonzero((observed >= self.min_observed) & (observed > 0))
         self.median_ = self._fill_values(X[:, self.kept_]) if self.kept_.size else np.zeros(0)
 
-    def _fill_values(self, X: Matrix) -> NDArray[np.float64]:
+    def _fill_values(self, X: Matrix) -> Vector:
         return np.asarray(np.nanmedian(X, axis=0))
 
     def _kernel(self, X: Matrix) -> Matrix:
@@ -369,7 +369,7 @@ class MeanFill(MedianFill):
     uninformative.
     """
 
-    def _fill_values(self, X: Matrix) -> NDArray[np.float64]:
+    def _fill_values(self, X: Matrix) -> Vector:
         return np.asarray(np.nanmean(X, axis=0))
 
 

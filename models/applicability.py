@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.arrays import Matrix
 from features.plain_names import day_0_event, profiler_title
 from features.population import POPULATION_FIELDS, Population
 from models.bundle import Model
@@ -124,9 +124,7 @@ class _Facts:
         return tuple(block for block in self.missing_blocks if block in self.reported_blocks)
 
 
-def assess_applicability(
-    model: Model, candidate: Candidate, model_input: ModelInput, encoded: NDArray[np.float64]
-) -> Assessment:
+def assess_applicability(model: Model, candidate: Candidate, model_input: ModelInput, encoded: Matrix) -> Assessment:
     """Decide whether a model may predict for a candidate.
 
     The rules, in the order of their reasons: simulated training data; tumour type, line of treatment and class of
@@ -179,7 +177,7 @@ def assess_applicability(
     return Assessment(trust, decisive, near.outcomes if near and verdict != "abstain" else ())
 
 
-def _facts(model: Model, candidate: Candidate, model_input: ModelInput, encoded: NDArray[np.float64]) -> _Facts:
+def _facts(model: Model, candidate: Candidate, model_input: ModelInput, encoded: Matrix) -> _Facts:
     profile = candidate.taxa if "taxa" in model.blocks else None
     neighbourhood = None
     if profile is not None and model.reference is not None:
@@ -223,7 +221,7 @@ def _is_among(name: str | None, names: Collection[str]) -> bool | None:
     return None if name is None else name in names
 
 
-def _neighbourhood(model: Model, reference: ReferenceSet, taxa: NDArray[np.float64]) -> _Neighbourhood:
+def _neighbourhood(model: Model, reference: ReferenceSet, taxa: Matrix) -> _Neighbourhood:
     neighbours, richness_percentile, similarity = reference.locate(taxa)
     distance = float(nearest_mean(neighbours.distances))
     centre = reference.nearest_centre(neighbours)

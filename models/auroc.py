@@ -7,11 +7,10 @@ from math import sqrt
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import rankdata
 
-from features.arrays import Vector
+from features.arrays import Mask, Vector
 from models.evidence import Estimate
 from models.rates import INTERVAL_ALPHA
 
@@ -72,7 +71,7 @@ def score_limits(area: float, variance: Callable[[float], float]) -> tuple[float
     return lower_limit(area), 1 - lower_limit(1 - area)
 
 
-def auroc_estimate(y: NDArray[np.bool_], score: Vector) -> Estimate:
+def auroc_estimate(y: Mask, score: Vector) -> Estimate:
     """Return the AUROC and its 95% score interval.
 
     Parameters

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from features.arrays import Matrix
+from features.arrays import Matrix, Vector
 from features.feature_table import FeatureTable
 from features.measured_values import CensoredPolicy
 from features.row_blocks import by_row_blocks
@@ -202,12 +201,12 @@ class BlockEncoder(BaseEstimator):
         """Return the first column of each `explained_` feature, (n_rows, n_explained)."""
         return encoded[:, self._column_order[self._starts]]
 
-    def display_values(self, values: Mapping[str, Matrix], encoded: Matrix) -> NDArray[np.float64]:
+    def display_values(self, values: Mapping[str, Matrix], encoded: Matrix) -> Vector:
         """Return the value to show for each `explained_` feature of one row, (n_explained,).
 
         It is the measurement, or the encoded value where the feature is computed from several measurements.
         """
-        row: NDArray[np.float64] = np.concatenate([*(values[block][0] for block in self.names_), encoded[0]])
+        row: Vector = np.concatenate([*(values[block][0] for block in self.names_), encoded[0]])
         return row[self._display]
 
     def state(self) -> EncoderState:

@@ -9,10 +9,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.analytes import immune_column
-from features.arrays import Mask, Positions
+from features.arrays import Mask, Matrix, Positions
 from features.columns import Column, levels_by_field
 from features.errors import InputError, UnitError
 from features.landmark import DEFAULT_WINDOW
@@ -182,7 +181,7 @@ class ModelInput:
         Immune measurements that are censored or extrapolated, by name, in the model's unit.
     """
 
-    values: dict[str, NDArray[np.float64]]
+    values: dict[str, Matrix]
     recognised: float | None
     unused: tuple[str, ...]
     columns: dict[str, dict[str, int]]
@@ -291,7 +290,7 @@ def to_model_input(
     if "over_time" in encoder.blocks:
         serial = _draws(candidate.serial, units, encoder.censored) if candidate.serial else draws
         numbers["over_time"] |= _over_time(serial, landmark, window)
-    values: dict[str, NDArray[np.float64]] = {}
+    values: dict[str, Matrix] = {}
     unused: list[str] = []
     for block, number_by_name in numbers.items():
         columns, positions = encoder.used_.get(block, {}), encoder.positions_.get(block)

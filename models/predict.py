@@ -9,8 +9,8 @@ from functools import cached_property
 from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.arrays import Matrix
 from features.errors import BundleError
 from features.measured_values import MeasuredValue
 from features.outcomes import side_of
@@ -220,7 +220,7 @@ def _report_readings(contributions: Sequence[Contribution], readings: Mapping[st
                 contribution.value = None
 
 
-def _explain(model: Model, model_input: ModelInput, encoded: NDArray[np.float64]) -> Explanation:
+def _explain(model: Model, model_input: ModelInput, encoded: Matrix) -> Explanation:
     encoder = model.encoder
     shap, base_value = model.predictor.contributions(encoded)
     shares = encoder.sum_by_feature(shap)[0]

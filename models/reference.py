@@ -10,7 +10,7 @@ from typing import NamedTuple, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays import Matrix, Names, Positions, Vector
+from features.arrays import Counts, Matrix, Names, Positions, Vector
 from features.profile_similarity import FEW_TAXA, SAME_STOOL, outlying_similarity, unit_log_abundances
 from features.row_blocks import by_row_blocks
 from features.transforms import (
@@ -123,7 +123,7 @@ class ReferenceSet:
     centre_positions: Positions
     centres: tuple[str, ...]
     held_out_distances: Vector
-    richness: NDArray[np.intp]
+    richness: Counts
     outcomes: tuple[str, ...]
     labels: NDArray[np.int8]
 
@@ -188,7 +188,7 @@ class ReferenceSet:
         """Return the percentage of training profiles in which no more taxa were detected, (n_profiles,)."""
         return self._richness_percentile(np.count_nonzero(self._prevalent(taxa), axis=1))
 
-    def _richness_percentile(self, n_detected: NDArray[np.intp]) -> Vector:
+    def _richness_percentile(self, n_detected: Counts) -> Vector:
         percentage: Vector = 100 * self.richness.searchsorted(n_detected, side="right") / len(self.richness)
         return percentage
 
@@ -206,7 +206,7 @@ class ReferenceSet:
         prevalent = self._prevalent(taxa)
         return self._similarity(prevalent, np.count_nonzero(prevalent, axis=1))
 
-    def _similarity(self, prevalent: Matrix, n_detected: NDArray[np.intp]) -> Vector:
+    def _similarity(self, prevalent: Matrix, n_detected: Counts) -> Vector:
         logs = unit_log_abundances(prevalent / np.maximum(prevalent.sum(axis=1, keepdims=True), 1e-300))
         highest = np.array([self._highest_product(row) for row in logs[:, None]])
         highest[n_detected < 2 * FEW_TAXA] = np.nan

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.arrays import Mask, Positions
+from features.arrays import Mask, Positions, Vector
 from features.audit.findings import Finding, joint_name, new_finding
 from features.audit.patients import first_stool_samples
 from features.audit.profiles import profile_sums
@@ -63,7 +63,7 @@ def similar_pairs(cohorts: Sequence[Cohort]) -> dict[frozenset[Person], float]:
     return pairs
 
 
-def _suspect_samples(cohorts: Sequence[Cohort], similarity: NDArray[np.float64]) -> Mask:
+def _suspect_samples(cohorts: Sequence[Cohort], similarity: Vector) -> Mask:
     """Return the mask of the samples that are too similar to another person's, (n_samples,)."""
     suspect, start = similarity > EQUAL, 0
     for cohort in cohorts:
@@ -104,9 +104,7 @@ def log_abundances(cohorts: Sequence[Cohort]) -> NDArray[np.float32]:
     return logs
 
 
-def _nearest_other_person(
-    X: NDArray[np.float32], person: Positions, transplanted: Mask
-) -> tuple[Positions, NDArray[np.float64]]:
+def _nearest_other_person(X: NDArray[np.float32], person: Positions, transplanted: Mask) -> tuple[Positions, Vector]:
     """Return each sample's most similar sample of another person, and the similarity; -1 where there is no other.
 
     Samples that hold stool of one donor, `transplanted` (n_donors, n_samples), are compared only where they are equal.

@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import fisher_exact, mannwhitneyu
 
-from features.arrays import Mask, Positions
+from features.arrays import Mask, Positions, Vector
 from features.audit.profiles import profile_sums
 from features.cohort import Cohort
 from features.feature_table import FeatureTable
@@ -59,7 +58,7 @@ class AuditedPatients:
 
     cohort: Cohort
     sample_positions: Positions
-    labels: dict[str, NDArray[np.float64]]
+    labels: dict[str, Vector]
     has_blood: Mask
 
     @cached_property
@@ -113,9 +112,7 @@ def _column_tests(patients: AuditedPatients) -> list[ColumnTest]:
     return tests
 
 
-def _auroc_and_p(
-    positives: NDArray[np.float64], negatives: NDArray[np.float64], levels: NDArray[np.float64]
-) -> tuple[float, float]:
+def _auroc_and_p(positives: Vector, negatives: Vector, levels: Vector) -> tuple[float, float]:
     n_positives, n_negatives = len(positives), len(negatives)
     if len(levels) > 2:
         u, p = mannwhitneyu(positives, negatives)
@@ -127,7 +124,7 @@ def _auroc_and_p(
     return float(0.5 + (high_positives / n_positives - high_negatives / n_negatives) / 2), float(p)
 
 
-def _distinct_columns(patients: AuditedPatients) -> Iterator[tuple[str, str, NDArray[np.float64]]]:
+def _distinct_columns(patients: AuditedPatients) -> Iterator[tuple[str, str, Vector]]:
     """Yield each column's kind, name and values, (n_patients,), except those that repeat an earlier grouping."""
     groupings = set()
     for kind, columns in _columns_by_kind(patients).items():
@@ -139,7 +136,7 @@ def _distinct_columns(patients: AuditedPatients) -> Iterator[tuple[str, str, NDA
                 groupings.add(grouping)
 
 
-def _columns_by_kind(patients: AuditedPatients) -> dict[str, dict[str, NDArray[np.float64]]]:
+def _columns_by_kind(patients: AuditedPatients) -> dict[str, dict[str, Vector]]:
     cohort, positions = patients.cohort, patients.sample_positions
     technical = {str(name): values.to_numpy()[positions] for name, values in cohort.technical.items()}
     if cohort.taxa.unit == "counts":

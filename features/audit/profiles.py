@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.arrays import Vector
 from features.audit.findings import Finding, joint_name, new_finding
 from features.cohort import Cohort
 from features.profile_similarity import FEW_TAXA
@@ -147,12 +147,12 @@ def few_taxa_shared(cohorts: Sequence[Cohort]) -> Iterator[Finding]:
             yield new_finding("few-taxa-shared", cohort.name, description)
 
 
-def profile_sums(cohort: Cohort) -> NDArray[np.float64]:
+def profile_sums(cohort: Cohort) -> Vector:
     """Return each sample's sum over its taxa, (n_samples,), in the table's unit."""
     return np.asarray(cohort.taxa.values.sum(axis=1, dtype=np.float64))
 
 
-def robust_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def robust_z(values: Vector) -> Vector:
     """Return deviations from the median in robust SDs; 0 where half of the values are equal."""
     deviation = values - np.median(values)
     sd = 1.4826 * np.median(np.abs(deviation))

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from features.arrays import Mask, Positions
+from features.arrays import Mask, Positions, Vector
 from features.audit.findings import Finding, new_finding
 from features.audit.identities import log_abundances
 from features.audit.profiles import robust_z
@@ -29,8 +28,8 @@ _RANKS = ("species", "strain")
 class _Nearest(NamedTuple):
     """Each sample's similarity to the nearest other sample of its person and of any other; -1 where there is none."""
 
-    same_person: NDArray[np.float64]
-    other_person: NDArray[np.float64]
+    same_person: Vector
+    other_person: Vector
     other_position: Positions
 
 

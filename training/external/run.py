@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from features.arrays import Vector
+from features.arrays import Mask, Vector
 from features.cohort import Cohort, read_cohort
 from features.settings import settings
 from models import registry
@@ -140,7 +140,7 @@ def summarise_validation(
     )
 
 
-def _predicted(patients: LabelledPatients) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _predicted(patients: LabelledPatients) -> Mask:
     return np.array([prediction.probability is not None for prediction in patients.predictions], dtype=bool)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.arrays import Counts
 from training.statistics.interval_estimate import IntervalEstimate
 
 
-def mantel_haenszel(tables: NDArray[np.int_]) -> IntervalEstimate | None:
+def mantel_haenszel(tables: Counts) -> IntervalEstimate | None:
     """Return the common odds ratio of two outcomes over cohorts, with its 95% interval.
 
     Stratifying by cohort removes the association that cohorts of different rates would show in a pooled table. The

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from features.arrays import Mask
+from features.arrays import Mask, Vector
 from features.cohort import Cohort
 from features.errors import InputError
 from features.manifest import ArmRole
@@ -215,7 +213,7 @@ def rate_by_arm(has_event: Mask, treated: Mask) -> RateByArm:
     )
 
 
-def survival_by_arm(outcome: Outcome, days: NDArray[np.float64], event: Mask, treated: Mask) -> SurvivalByArm:
+def survival_by_arm(outcome: Outcome, days: Vector, event: Mask, treated: Mask) -> SurvivalByArm:
     """Return survival of each arm and its comparison; arrays (n_patients,)."""
     return SurvivalByArm(
         outcome=outcome,

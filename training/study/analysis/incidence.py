@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from features.arrays import Vector
+from features.arrays import Matrix, Vector
 from features.cohort import Cohort
 from features.outcomes import GRADES, Grade
 from features.survival import EVENT, CensoredAt, survival_exclusion_reason, time_to_event
@@ -122,7 +121,7 @@ def incidence_result(cohort: Cohort, codes: Codes) -> IncidenceResult:
     return IncidenceResult(None, tuple(first_events), by_day, len(codes), treatment_end_known)
 
 
-def _times(cohort: Cohort, codes: Codes, grade: Grade, censored_at: CensoredAt | None) -> NDArray[np.float64]:
+def _times(cohort: Cohort, codes: Codes, grade: Grade, censored_at: CensoredAt | None) -> Matrix:
     """Return the day and the event (none, adverse event, death) of each patient at risk, (n_patients, 2)."""
     frame = time_to_event(cohort.labels, f"time_to_toxicity_{grade}", pd.Index(codes), 0, censored_at)
     return frame.loc[frame["at_risk"] == "yes", ["time", "event"]].to_numpy(float)

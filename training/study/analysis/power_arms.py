@@ -19,7 +19,7 @@ import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from features.arrays import Mask, Matrix
+from features.arrays import Mask, Matrix, Positions
 from training.statistics.ancova import ClusteredContrast
 from training.study.analysis.trial_design import TwoArmDesign
 
@@ -85,7 +85,7 @@ def _patients(design: TwoArmDesign, n: int, rng: np.random.Generator) -> tuple[M
     return np.arange(n) < len(donor), score
 
 
-def _donor_of_treated(n: int, donors: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+def _donor_of_treated(n: int, donors: int) -> Positions:
     return np.arange(-(-n // 2)) % donors
 
 
