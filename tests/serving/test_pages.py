@@ -376,11 +376,12 @@ def test_an_outcome_is_chosen_on_the_page_of_an_upload_without_sending_the_files
     visitor: httpx.Client, candidate: dict[str, object]
 ) -> None:
     form = {"csrf": csrf(visitor.get("/upload")), "request": json.dumps(candidate)}
-    page = visitor.post("/answer", data=form)
+    page = visitor.post("/answer", data={**form, "worth": "2", "change": "taxa:Genus0_species0"})
     (choice,) = re.findall(r'<form method="post" action="/answer" class="actions no-print">.*?</form>', page.text, re.S)
     assert '<option value="objective_response" selected>' in choice
     fields = {name: unescape(value) for name, value in re.findall(r'type="hidden" name="(\w+)" value="(.*?)"', choice)}
-    assert fields == form
+    # What else was chosen on the page stays too.
+    assert fields == {**form, "worth": "2.0", "change": "taxa:Genus0_species0"}
     page = visitor.post("/answer", data={**fields, "response": "disease_control"})
     assert '<option value="disease_control" selected>CR, PR or SD</option>' in page.text
     assert "Complete or partial response, or any stable disease (RECIST)" in page.text
