@@ -27,13 +27,12 @@ _ANY_LABEL_FIRST = re.compile(r"[^\W\d_][)\]}\s]*=\s*(\d{1,2})(?![\w.])")
 def codes_in_name(column: str) -> dict[str, str]:
     """Return the meaning of each code that a column's name explains; empty where it explains none.
 
-    One pair is enough where the code comes first, as in 'Death (1=dead)'; a label first may be a formula. A code that
-    is explained in words that are not read means the whole name: it is not what it means without an explanation.
+    One pair is enough where the code comes first, as in 'Death (1=dead)'; a label first may be a formula, or a grade. A
+    code that is explained in words that are not read means the whole name: not what it means without an explanation.
     """
     if len(column) > _LONGEST_NAME:
         return {}
-    label_first = _ANY_LABEL_FIRST.findall(column)
-    unread = _ANY_CODE_FIRST.findall(column) + (label_first if len(label_first) > 1 else [])
+    unread = _ANY_CODE_FIRST.findall(column) + _ANY_LABEL_FIRST.findall(column)
     if "=" in column and _SEVERAL_CODES.search(column):
         unread = list(string.digits)
     return dict.fromkeys(unread, column) | _read_codes(column)
@@ -59,9 +58,10 @@ def _read_codes(column: str) -> dict[str, str]:
 
 def without_codes(column: str) -> str:
     """Return a column's name without the codes that it explains; 0 alone may be a scale's, as in 'Day (0 = FMT)'."""
-    if codes_in_name(column).keys() <= {"0"}:
+    codes, read_codes = codes_in_name(column), _read_codes(column)
+    if codes.keys() <= {"0"} or (len(codes) == 1 and not read_codes):
         return column
-    if not _read_codes(column):
+    if not read_codes:
         return re.sub(r"[(\[{].*[)\]}]", "", column).strip()
     for match in _BRACKET.finditer(column):
         if _read_codes(match[0]):

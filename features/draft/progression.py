@@ -168,8 +168,9 @@ def find_survival(columns: Mapping[str, pd.Series[str]]) -> dict[str, SurvivalCo
             time = next((name for name in times if name != event), None)
             is_code = len(values) == 2 and all(value.isdecimal() for value in values)
             is_unclear = all(normalise_word(value) in _YES_NO for value in values) if _is_unclear(event) else is_code
-            # Of a small trial, every patient may have died.
-            is_clear = None not in meanings.values() and True in meanings.values()
+            # Of a small trial, every patient may have died; an empty cell beside deaths is probably of a survivor.
+            has_died = set(meanings.values()) == {True} and len(columns[event].unique()) == 1
+            is_clear = set(meanings.values()) == {True, False} or has_died
             codes = codes_in_name(event)
             is_of_progression = any("progress" in normalise_word(code_label(value, codes)) for value in values)
             if time is None or not (is_clear or is_unclear) or (key == "overall_survival" and is_of_progression):

@@ -162,10 +162,7 @@ def test_a_flag_of_no_durable_benefit_is_turned_round(
         ("Response (0 = yes, 1 = no, NA = missing)", {"0": "yes", "1": "no"}),
         ("irAE (0=none, 1=grade 1, 2=grade 2)", {"0": "none", "1": "grade 1", "2": "grade 2"}),
         *((name, {}) for name in ("irAE (grade >= 3)", "Best response (RECIST 1.1)", "Cycle 1: response")),
-        *(
-            (name, {})
-            for name in ("Ratio (A/B=1)", "OS (months)", "irAE grade>=3", "irAE (grade>=3)", "x" * 600 + "(1=a)")
-        ),
+        *((name, {}) for name in ("OS (months)", "irAE grade>=3", "irAE (grade>=3)", "x" * 600 + "(1=a)")),
     ],
 )
 def test_codes_that_a_name_explains(column: str, codes: dict[str, str]) -> None:
@@ -213,6 +210,26 @@ def test_a_code_of_several_best_responses_is_none_of_them(draft_of: Callable[...
     assert outcomes.recist is None
     assert outcomes.published_response is not None
     assert outcomes.published_response.yes == ("1",)
+
+
+@pytest.mark.parametrize("column", ["Ratio (A/B=1)", "irAE (grade=3)"])
+def test_a_formula_stays_in_its_name(column: str) -> None:
+    assert without_codes(column) == column
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("Death", ["1", ""]),
+        ("Dead (2=dead)", ["1", "2"]),
+        ("OS status (dead=0)", ["1", "0"]),
+        ("OS event (alive=1)", ["1", "0"]),
+    ],
+)
+def test_deaths_of_which_it_is_open_who_lived_are_not_read(
+    draft_of: Callable[..., Manifest], column: str, words: list[str]
+) -> None:
+    assert draft_of({"OS months": ["3.5", "12", "20", "40"], column: words}).outcomes.survival is None
 
 
 def test_the_zero_of_a_scale_stays_in_its_name() -> None:
