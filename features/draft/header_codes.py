@@ -58,11 +58,11 @@ def _read_codes(column: str) -> dict[str, str]:
 
 def without_codes(column: str) -> str:
     """Return a column's name without the codes that it explains; 0 alone may be a scale's, as in 'Day (0 = FMT)'."""
-    codes, read_codes = codes_in_name(column), _read_codes(column)
-    if codes.keys() <= {"0"} or (len(codes) == 1 and not read_codes):
+    codes = codes_in_name(column)
+    if codes.keys() <= {"0"}:
         return column
-    if not read_codes:
-        return re.sub(r"[(\[{].*[)\]}]", "", column).strip()
+    if not _read_codes(column):
+        return column if len(codes) == 1 else re.sub(r"[(\[{].*[)\]}]", "", column).strip()
     for match in _BRACKET.finditer(column):
         if _read_codes(match[0]):
             return f"{column[: match.start()]} {column[match.end() :]}".strip()
