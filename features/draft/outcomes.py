@@ -355,13 +355,8 @@ def draft_outcomes(
             )
         elif outcome == "durable_benefit" and best and stable:
             rule = {"stable_six_months": {"column": stable, **flags[stable]}}
-            draft.add(
-                outcome,
-                rule,
-                "confirm that it means that stable disease lasted six months",
-                stable,
-                flags[stable]["unknown"],
-            )
+            question = "confirm that it means that stable disease lasted six months"
+            draft.add(outcome, rule, question, stable, flags[stable]["unknown"])
     draft.add_labels_of_response(
         columns, {column: groups for column, groups in flags.items() if column not in progression}
     )
