@@ -343,8 +343,7 @@ def draft_outcomes(
             (name for name in snake_names if name not in draft.columns and re.search(pattern, snake_names[name])), None
         )
         if outcome == "toxicity" and events:
-            rule = _events_rule(events, patients, columns)
-            draft.add(outcome, rule, _question_of_events(events, rule["day"]))
+            draft.add(outcome, *_events_rule(events, patients, columns))
         elif flagged and not (best and outcome in ("objective_response", "disease_control")):
             draft.add(
                 outcome,
@@ -546,8 +545,8 @@ def _is_severe(column: str) -> bool:
 
 def _events_rule(
     events: TextTable, patients: pd.Series[str], columns: Mapping[str, pd.Series[str]]
-) -> dict[str, object]:
-    """Return the rule of a table of adverse events; `columns` of the patients' sheet may date day 0."""
+) -> tuple[dict[str, object], str]:
+    """Return the rule of a table of adverse events, and a question; `columns` of the patients' sheet may date day 0."""
     patient = find_patient_column(events, patients) or "TODO"
     rule: dict[str, object] = {"events": events.path.name, "patient": patient, **(find_event_columns(events) or {})}
     day = rule["day"]
@@ -555,7 +554,7 @@ def _events_rule(
         cells = dict(columns) | {name: events.frame[name] for name in events.header if name != day}
         index = next((name for name in names_matching(cells, INDEX_DATE_COLUMN) if holds_dates(cells[name])), "TODO")
         rule["day"] = {"from": day, "index": index}
-    return rule
+    return rule, _question_of_events(events, rule["day"])
 
 
 def _question_of_events(events: TextTable, day: object) -> str:
