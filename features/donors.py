@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from features.arrays import Mask, Matrix, Vector
-from features.cohort import Cohort, read_samples_sheet
+from features.cohort import Cohort
 from features.errors import FileError
 
 DETECTION_LIMIT = 1e-4
@@ -38,7 +38,7 @@ def donor_samples_given(cohort: Cohort) -> dict[str, dict[str, list[int]]]:
     columns, donors = cohort.manifest.samples, cohort.donor_samples
     position = {str(donor): int(rows[0]) for donor, rows in donors.groupby("patient").groups.items() if len(rows) == 1}
     if columns.donor is not None:
-        names = read_samples_sheet(columns, cohort.paths).column(columns.donor.column).reindex(donors["line"])
+        names = cohort.samples_table.column(columns.donor.column).reindex(donors["line"])
         position |= dict(zip(names, donors.index, strict=True))
     position |= dict(zip(donors["sample"], donors.index, strict=True))
     received: dict[str, dict[str, list[int]]] = {}
@@ -116,12 +116,10 @@ def screened_donors(cohort: Cohort) -> tuple[ScreenedDonor, ...]:
 
 def _screening_record(cohort: Cohort) -> dict[str, str] | None:
     """Return "yes", "no" or "unknown" by donor."""
-    part = cohort.manifest.samples
-    rule, donors = part.donor_cleared, cohort.donor_samples
+    rule, donors = cohort.manifest.samples.donor_cleared, cohort.donor_samples
     if rule is None:
         return None
-    table = read_samples_sheet(part, cohort.paths)
-    meanings = rule.meanings
+    table, meanings = cohort.samples_table, rule.meanings
     record: dict[str, str] = {}
     cells = table.column(rule.column).reindex(donors["line"])
     for donor, line, cell in zip(donors["patient"], donors["line"], cells, strict=True):

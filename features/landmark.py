@@ -140,7 +140,7 @@ def _representative_samples(cohort: Cohort, samples: pd.DataFrame, spec: Landmar
     if tied.any():
         sample, twin = candidates[tied].iloc[0], candidates[tied].iloc[1]
         raise InputError(
-            f"{cohort.paths[cohort.manifest.samples.file]}, rows {sample['line']} and {twin['line']}: patient "
+            f"{cohort.samples_table.path}, rows {sample['line']} and {twin['line']}: patient "
             f"{sample['patient']!r} has several samples that no day or visit tells apart ({sample['sample']}, "
             f"{twin['sample']}), so none is {spec.sample}; name a day or a visit in the manifest's samples, or keep one"
         )

@@ -48,6 +48,8 @@ class Cohort:
         One row for each profiled stool sample, in the order of `taxa`: `sample`, `patient`, `day` (NaN where undated),
         `visit` (NaN where none), `donor` (bool), `donor_sample` (that the patient received, several on a line each, or
         ""), `line` (of the samples' sheet).
+    samples_table : TextTable
+        The samples' sheet, in which each of `samples` is the row of its `line`.
     clinical : pandas.DataFrame
         The clinical covariates, numbers only, one row for each of `samples`: `age`, `sex=male`; NaN where missing. A
         sheet with a row for each sample may give a patient's age anew each time.
@@ -87,6 +89,7 @@ class Cohort:
     paths: dict[str, Path]
     taxa: TaxaTable
     samples: pd.DataFrame
+    samples_table: TextTable
     clinical: pd.DataFrame
     characteristics: pd.DataFrame
     technical: pd.DataFrame
@@ -139,7 +142,8 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
     if "TODO" in required or lacks_index:
         raise ManifestError(f"{name_or_path}: the draft is not finished; settle {'; '.join(manifest.unfinished)}")
     paths = locate_files(manifest, data, fetch=fetch)
-    sheet_table = read_samples_sheet(manifest.samples, paths)
+    profiles = _read_profiles(manifest.taxa, paths)
+    sheet_table = read_samples_sheet(manifest, paths, profiles.samples)
     samples_table = sheet_table.keep_rows(manifest.samples.keep_rows)
     patients_table = None
     if (part := manifest.patients) is not None:
@@ -149,7 +153,7 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
         names = samples_table.column(manifest.samples.patient)
         patients_table = with_names_of(patients_table, part.patient, names, manifest.samples.ignore_in_names)
     patient_key = None if part is None or patients_table is None else (patients_table, part.patient)
-    samples = read_samples(manifest.samples, samples_table, _read_profiles(manifest.taxa, paths), patient_key)
+    samples = read_samples(manifest.samples, samples_table, profiles, patient_key)
     sheet = read_patient_sheet(manifest, patients_table, samples_table, samples.frame)
     patients = frozenset(samples.frame.loc[~samples.frame["donor"], "patient"] if sheet is None else sheet.patients)
     immune = read_blood(manifest, paths, samples.frame, None if sheet is None else patients, patient_key)
@@ -160,6 +164,7 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
         paths=paths,
         taxa=samples.taxa,
         samples=samples.frame,
+        samples_table=samples_table,
         clinical=clinical.by_sample,
         characteristics=clinical.by_patient,
         technical=read_technical(manifest, samples_table, samples.frame),

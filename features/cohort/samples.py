@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from features.days import DayRule
 from features.errors import FileError, InputError, ManifestError
 from features.manifest import Manifest, Samples
 from features.name_matching import is_match, is_number_of_spreadsheet, matching_names, near_misses
+from features.sample_names import sheet_of_names
 from features.tables.lookup import join
 from features.tables.text import TextTable, read_text_table
 from features.taxa import TaxaTable
@@ -47,9 +48,20 @@ class ProfiledSamples:
     donor_near_misses: tuple[str, ...]
 
 
-def read_samples_sheet(part: Samples, paths: Mapping[str, Path]) -> TextTable:
-    """Return the samples' sheet, with the columns of the sheet that it looks up."""
-    table = read_text_table(paths[part.file])
+def read_samples_sheet(manifest: Manifest, paths: Mapping[str, Path], profiles: Sequence[str]) -> TextTable:
+    """Return the samples' sheet, of its file or of the profiles' names, with the columns of the sheet that it looks up.
+
+    Raises
+    ------
+    FileError
+        A sheet cannot be read, a profile has another name than the manifest says, or a row names none that is looked
+        up.
+    """
+    part = manifest.samples
+    if part.file is not None:
+        table = read_text_table(paths[part.file])
+    else:
+        table = sheet_of_names(part.names or "", profiles, paths[manifest.taxa.file], part.exclude_samples)
     if part.lookup is None:
         return table
     return join(table, part.lookup.column, read_text_table(paths[part.lookup.file]), part.lookup.key)
@@ -71,7 +83,9 @@ def read_samples(
     """
     sample_names = _sample_names(part, table, taxa.samples)
     _check_sample_names(part, table, sample_names)
-    excluded, reasons = _excluded_samples(part, table, sample_names)
+    # A profile that is excluded need not have a name like the others, which hold the samples.
+    names = dict.fromkeys([*sample_names, *(taxa.samples if part.names else ())])
+    excluded, reasons = _excluded_samples(part, table, names)
     no_number = pd.Series(np.nan, index=sample_names.index)
     is_donor = donor_rows(part, table)
     received = received_donors(part, table, sample_names, is_donor, patients)
@@ -166,7 +180,7 @@ def _check_sample_names(part: Samples, table: TextTable, sample_names: pd.Series
         )
 
 
-def _excluded_samples(part: Samples, table: TextTable, sample_names: pd.Series[str]) -> tuple[set[str], Counter[str]]:
+def _excluded_samples(part: Samples, table: TextTable, sample_names: Iterable[str]) -> tuple[set[str], Counter[str]]:
     """Return the excluded samples, and how many are excluded for each reason."""
     reasons: Counter[str] = Counter()
     excluded: set[str] = set()

@@ -59,14 +59,14 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
     rank, table = table_at_finest_rank(taxa, kinds[taxa], taxonomy)
     metadata = metadata_sheet(taxa, kinds[taxa])
     sheets = [_read_sheet(file) for file, kind in kinds.items() if kind == "sheet"]
-    if metadata and (find_patient_column(metadata) or draft_samples(sheets, table.samples).sheet is None):
+    if metadata and (find_patient_column(metadata) or draft_samples(sheets, taxa, table.samples).sheet is None):
         sheets.append(metadata)
     for sheet in sheets:
         refuse_repeating_export(sheet)
     filters = {sheet.path: draft_control_filter(sheet) for sheet in sheets if find_immune_layout(sheet) is None}
     kept_rows = {path: row_filter.lines for path, row_filter in filters.items()}
     sheets = [filters[sheet.path].sheet if sheet.path in filters else sheet for sheet in sheets]
-    roles = _assign_roles(sheets, table.samples, kept_rows)
+    roles = _assign_roles(sheets, taxa, table.samples, kept_rows)
     samples, patients = roles.samples, roles.patients
     course = course_lines(roles.other_sheets, samples.patients, [patients] if patients else [])
     sheets_with_role = (patients, roles.immune, roles.events)
@@ -162,15 +162,18 @@ def _find_immune_sheet(sheets: Sequence[TextTable]) -> TextTable | None:
     return larger_table or next((sheet for sheet in tables if not all(map(is_measure, few_analytes(sheet)))), None)
 
 
-def _assign_roles(sheets: Sequence[TextTable], profiles: Sequence[str], kept_rows: Mapping[Path, list[str]]) -> _Roles:
+def _assign_roles(
+    sheets: Sequence[TextTable], taxa_file: Path, profiles: Sequence[str], kept_rows: Mapping[Path, list[str]]
+) -> _Roles:
     events = next((sheet for sheet in sheets if find_event_columns(sheet)), None)
     immune = _find_immune_sheet([sheet for sheet in sheets if sheet is not events])
-    samples = draft_samples([sheet for sheet in sheets if sheet is not events], profiles, kept_rows)
+    samples = draft_samples([sheet for sheet in sheets if sheet is not events], taxa_file, profiles, kept_rows)
     # The samples' sheet may have gained the columns of another.
     role_paths = {sheet.path for sheet in (events, immune, samples.sheet) if sheet is not None}
     other_sheets = [sheet for sheet in sheets if sheet.path not in role_paths]
     clinical = [sheet for sheet in [*other_sheets, *([immune] if immune else [])] if is_clinical(sheet)]
+    listed_samples = None if samples.is_of_names else samples.sheet
     patients = next(
-        (sheet for sheet in clinical if find_patient_column(sheet, samples.patients, one_row_each=True)), samples.sheet
+        (sheet for sheet in clinical if find_patient_column(sheet, samples.patients, one_row_each=True)), listed_samples
     )
     return _Roles(samples, patients, immune, events, [sheet for sheet in other_sheets if sheet is not patients])

@@ -31,10 +31,12 @@ from features.draft.file_kinds import FileKind
 from features.draft.outcomes import BEST_RESPONSE_COLUMN, RESPONSE_COLUMN
 from features.draft.times import date_columns, date_questions, label_column
 from features.draft.visit_labels import event_of_labels
-from features.draft.visit_names import patients_of_names
+from features.draft.visit_names import patients_of_names, pattern_of_names
 from features.draft.yaml_lines import in_yaml
 from features.errors import FileError
+from features.manifest import NAME_COLUMN
 from features.name_matching import NAME_DIFFERENCES, NameDifference, is_number_of_spreadsheet, simplified
+from features.sample_names import sheet_of_names
 from features.tables.decimals import is_number
 from features.tables.lookup import JoinedTable, join
 from features.tables.text import TextTable
@@ -79,6 +81,8 @@ class SamplesDraft:
         The lines of the manifest.
     is_patient_open : bool
         Whether a column of patients is missing, so that `patient_column` names samples instead.
+    is_of_names : bool
+        Whether the sheet is no file, and holds what the names of the profiles do.
     """
 
     sheet: TextTable | None
@@ -92,6 +96,7 @@ class SamplesDraft:
     clock_index: str
     lines: list[str]
     is_patient_open: bool = False
+    is_of_names: bool = False
 
     @property
     def files(self) -> set[Path]:
@@ -127,31 +132,24 @@ def taxa_lines(
 
 
 def draft_samples(
-    sheets: Sequence[TextTable], profiles: Sequence[str], kept_rows: Mapping[Path, list[str]] = MappingProxyType({})
+    sheets: Sequence[TextTable],
+    taxa_file: Path,
+    profiles: Sequence[str],
+    kept_rows: Mapping[Path, list[str]] = MappingProxyType({}),
 ) -> SamplesDraft:
     """Find the sheet that names the profiles, its patients, days and donors, and draft its lines.
 
-    `kept_rows` are the lines of `keep_rows` of the sheets from which rows were left out, by file.
+    Without one, the names of the profiles in `taxa_file` may hold patients and visits. `kept_rows` are the lines of
+    `keep_rows` of the sheets from which rows were left out, by file.
     """
-    match = _with_ignored_differences(_find_sample_column(sheets, profiles), sheets, profiles)
-    sheet = match.sheet
-    if sheet is None or match.n_profiles < min(len(profiles), len(sheet.rows)) / 2:
+    match = _find_samples(sheets, taxa_file, profiles)
+    if (sheet := match.sheet) is None:
         todo = f"samples:  # TODO: no column of any sheet names the profiles, such as {in_yaml(profiles[0])}"
+        todo += "; name the sheet that does, or state 'names' instead of 'file', if names hold patient and visit"
         lines = [todo, *(f"  {key}: TODO" for key in ("file", "sample", "patient", "baseline"))]
-        lines += [*_spreadsheet_hints(sheets), *_sequencer_hint(sheets, profiles), *_visit_hint(sheets, profiles)]
+        lines += [*_spreadsheet_hints(sheets), *_sequencer_hint(sheets, profiles)]
         return SamplesDraft(None, "TODO", "TODO", frozenset(), pd.Series(dtype=bool), "", "", "day_ici", "TODO", lines)
-    lines = [
-        "samples:",
-        f"  file: {in_yaml(sheet.path.name)}",
-        *kept_rows.get(sheet.path, []),
-        f"  sample: {in_yaml(match.column)}  "
-        f"# guessed: {match.n_profiles} of {len(profiles)} profile names found in this column",
-    ]
-    if match.ignored:
-        reason = f"{match.n_profiles} names agree but for {' and '.join(match.ignored)}".replace("_", " ")
-        lines.append(f"  ignore_in_names: {in_yaml(list(match.ignored))}  # guessed: {reason}; TODO: confirm")
-    if match.separator:
-        lines.append(f"  separator: {in_yaml(match.separator)}  # guessed: it separates several names in one cell")
+    lines = ["samples:", *_name_lines(match, sheet, len(profiles), kept_rows.get(sheet.path, []))]
     lines += _further_columns(match, sheet, profiles)
     sheet, lookup_lines = _with_lookup(sheet, sheets)
     lines += lookup_lines
@@ -184,7 +182,38 @@ def draft_samples(
         clock_index,
         lines,
         is_patient_open,
+        is_of_names=bool(match.pattern),
     )
+
+
+def _find_samples(sheets: Sequence[TextTable], taxa_file: Path, profiles: Sequence[str]) -> _SampleColumn:
+    """Return the column that names at least half of the profiles, or the names themselves; else one without a sheet."""
+    match = _with_ignored_differences(_find_sample_column(sheets, profiles), sheets, profiles)
+    if match.sheet is not None and match.n_profiles >= min(len(profiles), len(match.sheet.rows)) / 2:
+        return match
+    if pattern := _pattern_of_names(sheets, profiles):
+        sheet = sheet_of_names(pattern, profiles, taxa_file)
+        return _SampleColumn(len(profiles), sheet=sheet, column=NAME_COLUMN, pattern=pattern)
+    return _SampleColumn()
+
+
+def _name_lines(match: _SampleColumn, sheet: TextTable, n_profiles: int, kept_rows: Sequence[str]) -> list[str]:
+    """Return the lines that say where the names of samples stand."""
+    if match.pattern:
+        reason = "guessed: the profiles' names hold a patient and a visit; TODO: confirm"
+        return [f"  names: {in_yaml(match.pattern)}  # {reason}", f"  sample: {NAME_COLUMN}"]
+    reason = f"guessed: {match.n_profiles} of {n_profiles} profile names found in this column"
+    lines = [
+        f"  file: {in_yaml(sheet.path.name)}",
+        *kept_rows,
+        f"  sample: {in_yaml(match.column)}  # {reason}",
+    ]
+    if match.ignored:
+        reason = f"{match.n_profiles} names agree but for {' and '.join(match.ignored)}".replace("_", " ")
+        lines.append(f"  ignore_in_names: {in_yaml(list(match.ignored))}  # guessed: {reason}; TODO: confirm")
+    if match.separator:
+        lines.append(f"  separator: {in_yaml(match.separator)}  # guessed: it separates several names in one cell")
+    return lines
 
 
 def _find_controls(sheet: TextTable, sample_column: str, sheets: Sequence[TextTable]) -> pd.Series[bool]:
@@ -311,22 +340,11 @@ def _find_link(sheet: TextTable, other: TextTable) -> _Link | None:
     return None
 
 
-def _visit_hint(sheets: Sequence[TextTable], profiles: Sequence[str]) -> list[str]:
-    """Return a comment where the profiles' names hold the patients of a sheet, and visits."""
-    columns = [(sheet, column) for sheet in sheets if (column := find_patient_column(sheet))]
-    for sheet, column in columns:
-        if patients := patients_of_names(profiles, sheet.frame[column]):
-            place = f"of {in_yaml(sheet.path.name)}, column {in_yaml(column)}, "
-            return [_sheet_to_write(profiles[0], patients[profiles[0]], place)]
-    patients = patients_of_names(profiles)
-    return [_sheet_to_write(profiles[0], patients[profiles[0]], "")] if patients and not columns else []
-
-
-def _sheet_to_write(profile: str, patient: str, place: str) -> str:
-    return (
-        f"  # TODO: {in_yaml(profile)} holds patient {in_yaml(patient)} {place}and a visit; write a sheet of the "
-        "samples with the columns sample, patient and day"
-    )
+def _pattern_of_names(sheets: Sequence[TextTable], profiles: Sequence[str]) -> str:
+    """Return the pattern of profiles' names that hold the patients of a sheet, and visits; empty for other names."""
+    columns = [sheet.frame[column] for sheet in sheets if (column := find_patient_column(sheet))]
+    known_patients = columns or [pd.Series(dtype="str")]
+    return next(filter(None, (pattern_of_names(profiles, patients) for patients in known_patients)), "")
 
 
 def _time_lines(
@@ -420,6 +438,8 @@ class _SampleColumn:
     column: str = ""
     separator: str | None = None
     ignored: tuple[NameDifference, ...] = ()
+    pattern: str = ""
+    """Of the profiles' names, where these hold patients and visits, and no sheet lists them."""
 
     def names_in_profiles(self, cells: Iterable[str], profiles: Sequence[str]) -> list[str]:
         """Return the names of samples as the profiles spell them, by which a manifest names them."""

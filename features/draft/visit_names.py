@@ -16,6 +16,8 @@ VISIT = (
 """Labels of visits, whether or not they state a day."""
 _MOST_VISITS = 8
 """The most visits of a patient on average, beyond which what precedes a visit is a centre or a study."""
+_MOST_LABELS = 20
+"""The most different visits that a pattern lists."""
 _NAME = re.compile(
     rf"(?P<patient>.*?[^\W_])(?:[ _.-]+(?P<visit>{VISIT})|(?<=\d)(?P<glued>[dwvtm][+-]?\d+))", re.IGNORECASE
 )
@@ -42,3 +44,20 @@ def patients_of_names(names: Collection[str], patients: Iterable[str] = ()) -> d
         else 1 < (n_patients := len(set(patient_by_name.values()))) < n_names <= _MOST_VISITS * n_patients
     )
     return patient_by_name if is_parted else {}
+
+
+def pattern_of_names(names: Collection[str], patients: Iterable[str] = ()) -> str:
+    """Return a pattern of names with the groups `patient` and `visit`, as `samples.names` of a manifest; else empty.
+
+    Parameters are those of `patients_of_names`. The pattern lists the visits, so that another one is an error.
+    """
+    if not patients_of_names(names, patients):
+        return ""
+    matches = [match for name in names if (match := _NAME.fullmatch(name))]
+    visit_by_name = {match.string: match["visit"] or match["glued"] for match in matches}
+    gaps = sorted({match.string[match.end("patient") :].removesuffix(visit_by_name[match.string]) for match in matches})
+    visits = sorted(set(visit_by_name.values()), key=lambda visit: (-len(visit), visit))
+    if not 1 < len(visits) <= _MOST_LABELS:
+        return ""
+    gap = re.escape(gaps[0]) if len(gaps) == 1 else f"(?:{'|'.join(map(re.escape, gaps))})"
+    return f"(?P<patient>.+){gap}(?P<visit>{'|'.join(map(re.escape, visits))})"

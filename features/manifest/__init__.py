@@ -29,6 +29,7 @@ from features.manifest.outcomes import DatedEvent, Events, Recist, StableSixMont
 from features.manifest.population import ManifestPopulation, PopulationColumn
 from features.manifest.source import SourceFile
 from features.manifest.tables import (
+    NAME_COLUMN,
     ArmRole,
     Arms,
     ClinicalField,
@@ -64,6 +65,7 @@ __all__ = [
     "Patients",
     "PopulationColumn",
     "Recist",
+    "NAME_COLUMN",
     "Samples",
     "SourceFile",
     "StableSixMonths",

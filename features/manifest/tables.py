@@ -107,11 +107,18 @@ class Lookup(ManifestPart):
     sheet; of two of one name, that of the samples' sheet."""
 
 
+NAME_COLUMN = "sample"
+"""The column of the whole name, where the names of profiles hold the patient and the visit."""
+
+
 class Samples(ManifestPart):
     """The samples' sheet: the patient of every stool profile, and when the sample was taken."""
 
-    file: FileName
+    file: FileName | None = None
     """The file of the sheet."""
+    names: str | None = None
+    """Instead of a file, where the profiles' names hold the patient and the visit: a regular expression of the whole
+    name, as `(?P<patient>P[0-9]+)_(?P<visit>.+)`. Its named groups are the columns, beside `sample`, the name."""
     keep_rows: Mapping[CellText, CellTexts] = {}
     """The rows to read: by column, the cells of the rows to keep; by default every row."""
     lookup: Lookup | None = None
@@ -154,6 +161,23 @@ class Samples(ManifestPart):
     exclude_samples: Mapping[CellText, str] = {}
     """Samples to leave out, each with the reason; `*_BRCD` names all that end in `_BRCD`. The reason is published, so
     it must not contain a sample name."""
+
+    @model_validator(mode="after")
+    def _check_source(self) -> Self:
+        if (self.file is None) == (self.names is None):
+            raise ValueError("state the samples' sheet as 'file', or as 'names' what the names of the profiles hold")
+        if self.names is None:
+            return self
+        try:
+            groups = re.compile(self.names).groupindex
+        except re.error as error:
+            raise ValueError(f"{self.names!r} is not a regular expression: {error}") from error
+        if self.patient not in groups or NAME_COLUMN in groups or self.sample != NAME_COLUMN:
+            raise ValueError(
+                f"'names' needs a group named {self.patient!r}, as in '(?P<{self.patient}>P[0-9]+)_.*', and the whole "
+                f"name is the column {NAME_COLUMN!r}; got {self.names!r} and 'sample: {self.sample}'"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_sampling_time(self) -> Self:

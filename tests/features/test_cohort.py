@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from features.cohort import Cohort, locate_files, read_cohort
+from features.donors import screened_donors
 from features.errors import DataMissing, FileError, ManifestError
 from features.manifest import load_manifest
 
@@ -283,6 +284,57 @@ def test_excluding_a_sample_that_does_not_exist_is_an_error(read: Read) -> None:
     samples = {**read().manifest.samples.model_dump(exclude_none=True), "exclude_samples": {"nobody": "typing"}}
     with pytest.raises(ManifestError, match="'nobody', which is no sample"):
         read(samples=samples)
+
+
+NAMED_TAXA = (
+    "sample,Alpha one,Beta two,Gamma three\n"
+    "p1_D-10,50,50,0\np1_D-2,25,75,0\np1_D20,0,0,100\np2_D0,10,20,70\np3_D-1,80,10,10\nD1,0,100,0\n"
+)
+IN_NAMES = {
+    "file": None,
+    "names": r"(?P<patient>p\d|D\d)(_D(?P<day>-?\d+))?",
+    "donor": {"column": "patient", "pattern": "^D"},
+}
+
+
+def test_names_of_profiles_list_the_samples_as_a_sheet_does(read: Read) -> None:
+    samples = read({"taxa.csv": NAMED_TAXA}, samples=IN_NAMES).samples
+    assert list(samples["sample"]) == ["p1_D-10", "p1_D-2", "p1_D20", "p2_D0", "p3_D-1", "D1"]
+    columns = ["patient", "day", "donor", "donor_sample"]
+    pd.testing.assert_frame_equal(samples[columns], read().samples[columns])
+
+
+def test_donors_are_screened_by_the_names_of_profiles(read: Read) -> None:
+    rule = {"column": "patient", "yes": ["D1"], "no": []}
+    (donor,) = screened_donors(read({"taxa.csv": NAMED_TAXA}, samples={**IN_NAMES, "donor_cleared": rule}))
+    assert (donor.name, donor.exclusion) == ("D1", None)
+
+
+def test_a_profile_of_another_name_is_named_or_excluded(read: Read) -> None:
+    taxa = {"taxa.csv": NAMED_TAXA + "NTC,1,0,0\n"}
+    with pytest.raises(FileError, match=r"taxa\.csv: samples\.names expects names like .*, got 'NTC'; correct"):
+        read(taxa, samples=IN_NAMES)
+    cohort = read(taxa, samples={**IN_NAMES, "exclude_samples": {"NT*": "no template"}})
+    assert len(cohort.samples) == 6
+    assert "1 sample left out: no template" in cohort.notes
+    any_day = {**IN_NAMES, "names": "(?P<patient>p.|D1)(_D(?P<day>.+))?"}
+    with pytest.raises(FileError, match=r"names of the profiles in taxa\.csv, row 3, column 'day'.*'x'"):
+        read({"taxa.csv": NAMED_TAXA.replace("D20", "Dx")}, samples=any_day)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"file": None}, "state the samples' sheet as 'file', or as 'names'"),
+        ({"names": "(?P<patient>.+)"}, "state the samples' sheet as 'file', or as 'names'"),
+        ({"file": None, "names": "(?P<patient>"}, "is not a regular expression"),
+        ({"file": None, "names": "(?P<person>.+)"}, "'names' needs a group named 'patient'"),
+        ({"file": None, "names": "(?P<patient>.+)", "sample": "id"}, "the whole name is the column 'sample'"),
+    ],
+)
+def test_samples_are_listed_in_one_place(read: Read, changes: dict[str, Any], match: str) -> None:
+    with pytest.raises(ManifestError, match=match):
+        read(samples=changes)
 
 
 ARMS = {"column": "label", "roles": {"R": "fmt_ici", "NR": "sham"}}

@@ -507,8 +507,42 @@ def test_a_patient_and_a_visit_in_one_name_are_asked_for(
     assert "holds a patient and a visit; add a column of patients, such as p1" in text
     with pytest.raises(ManifestError, match=r"the draft is not finished; settle .*samples\.patient"):
         read_cohort(tmp_path / "mine.yaml", tmp_path)
-    text, _ = draft(taxa=taxa, sheet="patient,age\np1,50\np2,60\n")
-    assert "holds patient p1 of sheet.csv, column patient, and a visit; write a sheet of the samples" in text
+
+
+@pytest.mark.parametrize("separator", ["_", "-", " ", ".", ""])
+@pytest.mark.parametrize(
+    ("visits", "days"),
+    [(("W0", "w12"), [0, 84]), (("D-5", "D28"), [-5, 28]), (("t0", "T1"), None)],
+)
+def test_profiles_are_listed_by_their_names_where_these_hold_patients_and_visits(
+    draft: Callable[..., tuple[str, Manifest]],
+    tmp_path: Path,
+    separator: str,
+    visits: tuple[str, str],
+    days: list[float] | None,
+) -> None:
+    names = [f"p{i}{separator}{visit}" for i in (1, 2) for visit in visits]
+    text, manifest = draft(taxa=TAXA.replace("s1,s2,s3,s4", ",".join(names)), sheet="patient,age\np1,50\np2,60\n")
+    assert manifest.samples.file is None
+    assert manifest.patients is not None
+    if days is None:
+        # No label states a day, so that the user is asked.
+        assert "or state the day of each label" in text
+        return
+    for line in [line for line in text.splitlines() if "TODO" in line]:
+        text = text.replace(line, line.partition("  # ")[0].replace("TODO", "x"))
+    (tmp_path / "mine.yaml").write_text(text)
+    cohort = read_cohort(tmp_path / "mine.yaml", tmp_path)
+    assert list(cohort.samples["patient"]) == ["p1", "p1", "p2", "p2"]
+    assert list(cohort.samples["day"]) == days * 2
+    assert list(cohort.clinical["age"]) == [50, 50, 60, 60]
+
+
+def test_profiles_alone_are_listed_by_their_names_and_make_no_sheet_of_patients(
+    draft: Callable[..., tuple[str, Manifest]],
+) -> None:
+    _, manifest = draft(taxa=TAXA.replace("s1,s2,s3,s4", "p1_D0,p1_D28,p2_D0,p2_D28"), sheet="ward,beds\nA,3\nB,4\n")
+    assert (manifest.samples.file, manifest.samples.patient, manifest.patients) == (None, "patient", None)
 
 
 @pytest.mark.parametrize(
