@@ -16,6 +16,7 @@ VISIT = (
 """Labels of visits, whether or not they state a day."""
 _MOST_VISITS = 8
 """The most visits of a patient on average, beyond which what precedes a visit is a centre or a study."""
+_DAY = re.compile(rf"(?P<word>(?:{'|'.join(UNIT_WORDS['days'])})[ _.-]??)[+-]?\d+", re.IGNORECASE)
 _MOST_LABELS = 20
 """The most different visits that a pattern lists."""
 _NAME = re.compile(
@@ -47,9 +48,10 @@ def patients_of_names(names: Collection[str], patients: Iterable[str] = ()) -> d
 
 
 def pattern_of_names(names: Collection[str], patients: Iterable[str] = ()) -> str:
-    """Return a pattern of names with the groups `patient` and `visit`, as `samples.names` of a manifest; else empty.
+    """Return a pattern of names with the groups `patient` and `day` or `visit`, as `samples.names` of a manifest.
 
-    Parameters are those of `patients_of_names`. The pattern lists the visits, so that another one is an error.
+    Parameters are those of `patients_of_names`; for other names it is empty. Visits that are no days are listed in the
+    pattern, so that another one is an error.
     """
     if not patients_of_names(names, patients):
         return ""
@@ -57,7 +59,10 @@ def pattern_of_names(names: Collection[str], patients: Iterable[str] = ()) -> st
     visit_by_name = {match.string: match["visit"] or match["glued"] for match in matches}
     gaps = sorted({match.string[match.end("patient") :].removesuffix(visit_by_name[match.string]) for match in matches})
     visits = sorted(set(visit_by_name.values()), key=lambda visit: (-len(visit), visit))
+    gap = re.escape(gaps[0]) if len(gaps) == 1 else f"(?:{'|'.join(map(re.escape, gaps))})"
+    day_words = {match["word"] if (match := _DAY.fullmatch(visit)) else "" for visit in visits}
+    if len(day_words) == 1 and (word := day_words.pop()):
+        return f"(?P<patient>.+){gap}{re.escape(word)}(?P<day>[+-]?[0-9]+)"
     if not 1 < len(visits) <= _MOST_LABELS:
         return ""
-    gap = re.escape(gaps[0]) if len(gaps) == 1 else f"(?:{'|'.join(map(re.escape, gaps))})"
     return f"(?P<patient>.+){gap}(?P<visit>{'|'.join(map(re.escape, visits))})"
