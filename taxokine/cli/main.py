@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import click
 
 from features.errors import InputError, TaxokineError
@@ -44,6 +46,8 @@ def main() -> None:
 
     Research use. Not a medical device.
     """
+    # While a command imports its libraries, nothing of them is garbage.
+    gc.set_threshold(200_000)
 
 
 for command in (

@@ -336,7 +336,7 @@ def test_interrupted_while_it_trains_it_leaves_nothing_running(tmp_path: Path, n
 
 @pytest.fixture
 def one_centre(tmp_path_factory: pytest.TempPathFactory, cohorts_dir: Path) -> Path:
-    """Return the manifest of one centre of lee_2022, as the patients of all centres take minutes."""
+    """Return the manifest of one centre of lee_2022 and its common taxa, as all patients and taxa take minutes."""
     folder = tmp_path_factory.mktemp("leeds")
     sheet, profiles = (
         pd.read_csv(cohorts_dir / "lee_2022" / name, sep="\t", dtype=str, keep_default_na=False)
@@ -344,8 +344,9 @@ def one_centre(tmp_path_factory: pytest.TempPathFactory, cohorts_dir: Path) -> P
     )
     sheet = sheet[sheet["subcohort"] == "Leeds"]
     sheet.to_csv(folder / "metadata.tsv", sep="\t", index=False)
-    samples = ["clade_name", *sheet["NCBI_accession"]]
-    profiles[samples].to_csv(folder / "metaphlan4_merged.tsv", sep="\t", index=False)
+    profiles = profiles[["clade_name", *sheet["NCBI_accession"]]]
+    is_common = (profiles.iloc[:, 1:].astype(float) > 0).mean(axis=1) >= 0.5
+    profiles[is_common].to_csv(folder / "metaphlan4_merged.tsv", sep="\t", index=False)
     yaml = YAML(typ="safe")
     manifest = yaml.load(manifest_folder() / "lee_2022.yaml")
     # The hashes of the files are those of all centres.

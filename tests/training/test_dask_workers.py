@@ -73,7 +73,8 @@ def test_another_user_of_this_machine_runs_nothing_on_the_cluster(cluster, proto
         client.submit(os.getpid).result(timeout=5)
 
 
-def test_an_address_without_a_scheduler_is_an_error():
+def test_an_address_without_a_scheduler_is_an_error(monkeypatch):
+    monkeypatch.setattr("training.dask_workers.CONNECT_SECONDS", 1)
     address = "tcp://127.0.0.1:9"
     with pytest.raises(InputError, match=f"no Dask scheduler answers at '{address}'"), dask_workers(address):
         pass
