@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -324,14 +325,22 @@ def test_a_second_demo_is_refused_and_ctrl_c_leaves_nothing_running(demo: Any) -
     assert {path.name for path in folder.iterdir()} == {".demo", "output.txt", "progress.txt"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_interrupted_while_it_trains_it_leaves_nothing_running(tmp_path: Path, number: signal.Signals) -> None:
-    with started_demo(tmp_path, "Training objective_response") as (process, _):
-        assert any("mlflow" in command for command in processes_in(tmp_path))
+def interrupt_while_it_trains(folder: Path, number: signal.Signals) -> None:
+    """Start a demo in a folder, and send it a signal, which must leave nothing of it running."""
+    folder.mkdir()
+    with started_demo(folder, "Training objective_response") as (process, _):
+        assert any("mlflow" in command for command in processes_in(folder))
         process.send_signal(number)
-        assert process.wait() == (1 if number == signal.SIGINT else 128 + number)
-        assert processes_in(tmp_path) == []
-        assert "Traceback" not in (tmp_path / "progress.txt").read_text()
+        assert process.wait() == (1 if number == signal.SIGINT else 128 + number), number
+        assert processes_in(folder) == [], number
+        assert "Traceback" not in (folder / "progress.txt").read_text(), number
+
+
+def test_interrupted_while_it_trains_it_leaves_nothing_running(tmp_path: Path) -> None:
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    # All at once, since each demo waits more than it computes.
+    with ThreadPoolExecutor(len(numbers)) as pool:
+        list(pool.map(lambda number: interrupt_while_it_trains(tmp_path / number.name, number), numbers))
 
 
 @pytest.fixture
