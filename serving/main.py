@@ -107,7 +107,7 @@ def serve(
         )
         print(f"It answers under these names: {', '.join(_hosts(settings()))}; TAXOKINE_HOSTS adds others.", flush=True)
     _notice_dead_workers()
-    # The command searched its libraries for garbage seldom; a request leaves little, which is deleted at once.
+    # As Python does by itself: a request leaves little garbage, and a seldom search of much would delay another.
     gc.set_threshold(700, 10, 10)
     with shared_metrics(workers):
         uvicorn.run(

@@ -138,13 +138,9 @@ def background_call(call: Callable[[], R]) -> Iterator[Callable[[], R]]:
             process.join()
 
 
-def collect_seldom() -> None:
-    """Search this computing process for garbage seldom: its libraries are a million objects to go through."""
-    gc.set_threshold(20_000)
-
-
 def _send_result(sender: Connection, call: Callable[[], object]) -> None:
-    collect_seldom()
+    # As the command that started this process does.
+    gc.set_threshold(20_000)
     try:
         sender.send(call())
     except TaxokineError as error:

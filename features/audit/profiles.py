@@ -45,7 +45,7 @@ def profile_units(cohort: Cohort) -> Iterator[Finding]:
                 f"all {len(amounts):,} amounts above 0 lie between {amounts.min():.3g} and {amounts.max():.3g}"
             )
             yield new_finding("log-amounts", cohort.name, f"{description}, as logarithms do")
-    if set(np.unique(cohort.taxa.values)) == {0, 1} and sums.max() > 1:
+    if sums.max() > 1 and (cohort.taxa.values == cohort.taxa.values.astype(bool)).all():
         description = f"every amount of the {len(sums)} samples is 0 or 1"
         yield new_finding("presence-alone", cohort.name, description)
     if unit == "counts" and len(sums) > 2 and np.ptp(sums) <= 0.001 * np.median(sums):

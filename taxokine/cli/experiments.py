@@ -92,7 +92,6 @@ def train(grade: str, workers: int, dask: str | None, resume: bool, **options: U
 
     Survival and the time to toxicity need cohorts that date events; their models are compared, and not registered.
     """
-    from taxokine.processes import collect_seldom
     from taxokine.reports.experiments import result_report, survival_report
     from taxokine.terminal import bars, show
     from training.experiment import Experiment, train
@@ -100,7 +99,6 @@ def train(grade: str, workers: int, dask: str | None, resume: bool, **options: U
     experiment = Experiment(grade=grade or None, **options)
     if resume and experiment.outcome in SURVIVAL_OUTCOMES:
         raise click.UsageError("--resume is for classifiers; experiments on times take minutes, begin it anew")
-    collect_seldom()
     with _opened_workers(workers, dask) as opened:
         if experiment.outcome in SURVIVAL_OUTCOMES:
             from training.survival import train_survival

@@ -46,8 +46,8 @@ def main() -> None:
 
     Research use. Not a medical device.
     """
-    # While a command imports its libraries, nothing of them is garbage.
-    gc.set_threshold(200_000)
+    # A command's libraries are a million objects to search for garbage, also while they are imported.
+    gc.set_threshold(20_000)
 
 
 for command in (

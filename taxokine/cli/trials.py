@@ -36,13 +36,11 @@ def study(cohort: str, out: Path, windows: str, stop_above: float) -> None:
     heterogeneity and a forest plot.
     """
     from features.trajectories import parse_windows
-    from taxokine.processes import collect_seldom
     from taxokine.reports.trials import study_report
     from taxokine.terminal import bars, show
     from training.study.pooled import run_pooled_study
     from training.study.study import run_study
 
-    collect_seldom()
     days = parse_windows(windows)
     if "," in cohort:
         result = run_pooled_study([name.strip() for name in cohort.split(",")], out, bars(), days)

@@ -26,7 +26,7 @@ from taxokine.demo.candidates import (
 )
 from taxokine.demo.folder import demo_folder
 from taxokine.demo.report import demo_report
-from taxokine.processes import background_call, background_process, collect_seldom, reserved_port
+from taxokine.processes import background_call, background_process, reserved_port
 from taxokine.terminal import bars, show
 from taxokine.ui import ui_command
 from training.engraftment import train_engraftment
@@ -53,7 +53,6 @@ def run_demo(cohorts: Sequence[str], *, ends_after_printing: bool) -> None:
     OutcomeError, AuditError, TaxokineError
         As training raises them, or a server that does not start.
     """
-    collect_seldom()
     # Ended by a supervisor or with its terminal, it still ends what it started.
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, _exit)
